@@ -1,0 +1,26 @@
+"""A finding: what a check of an image has to say, as a value. Errors stop a push, notes do not."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["Finding", "Severity", "errors"]
+
+Severity = Literal["error", "warning", "note"]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """`rule` is a stable name (`dangling-link`); `path` is absolute, or "" for the whole image."""
+
+    rule: str
+    severity: Severity
+    path: str = ""
+    message: str
+    count: int = 1
+
+
+def errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Those that stop the push."""
+    return tuple(finding for finding in findings if finding.severity == "error")

@@ -1,0 +1,1 @@
+"""Bytes: digests, strict JSON, compression, tar."""

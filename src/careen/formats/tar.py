@@ -1,0 +1,40 @@
+"""(interface; the reader itself follows)"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["file", "link", "symlink", "char", "block", "directory", "fifo"]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a tar archive, as Go's archive/tar would report it.
+
+    Names are `str` with surrogateescape, exactly as stored (not normalised). `mtime` is in
+    nanoseconds since the epoch. `size` is the file's logical size in bytes; a sparse file's
+    `sparse` lists its data regions `(offset, length)`, which lie one after another at
+    `data_offset`. `header_offset` is where the first header block belonging to this entry lies
+    (its pax or GNU long-name blocks come first), so `header_offset … data_offset` are the raw
+    bytes that carry the entry through unchanged. `pax` holds the records that nothing else here
+    models, `xattrs` those of `SCHILY.xattr.`.
+    """
+
+    kind: Kind
+    name: str
+    linkname: str = ""
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    uname: str = ""
+    gname: str = ""
+    size: int = 0
+    mtime: int = 0
+    devmajor: int = 0
+    devminor: int = 0
+    xattrs: dict[str, bytes] = {}
+    pax: dict[str, bytes] = {}
+    sparse: tuple[tuple[int, int], ...] | None = None
+    header_offset: int = 0
+    data_offset: int = 0

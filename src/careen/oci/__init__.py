@@ -1,0 +1,1 @@
+"""The image-spec's nouns, as frozen values over raw bytes."""

@@ -1,0 +1,1 @@
+"""Who owns what: package databases, read and edited."""

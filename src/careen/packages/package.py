@@ -1,0 +1,38 @@
+"""A package on record, whatever the database."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from careen.rootfs.path import Path
+
+__all__ = ["Database", "Package"]
+
+Database = Literal["dpkg", "dpkg-status.d", "apk", "rpm"]
+
+
+class Package(msgspec.Struct, frozen=True, kw_only=True):
+    """`id` is unique in an image: `NAME` or, with a foreign architecture beside it, `NAME:ARCH`.
+
+    `paths` are canonical (no name through a link, diversions mapped) and include directories and
+    what is absent from the image; `conffiles` is a subset. `depends` are the declared
+    alternatives, each group a tuple of package names (`Depends` and `Pre-Depends`). `status` is
+    the database's own word (`install ok installed`). `unreadable` says why the package cannot be
+    edited, "" when it can: such a package stays, whole.
+    """
+
+    id: str
+    name: str
+    version: str
+    architecture: str
+    database: Database
+    source: str = ""
+    essential: bool = False
+    status: str = ""
+    paths: tuple[Path, ...] = ()
+    conffiles: tuple[Path, ...] = ()
+    provides: tuple[str, ...] = ()
+    depends: tuple[tuple[str, ...], ...] = ()
+    unreadable: str = ""

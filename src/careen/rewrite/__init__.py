@@ -1,0 +1,1 @@
+"""Doing, without deciding: a plan applied to an image."""

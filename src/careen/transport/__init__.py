@@ -1,0 +1,1 @@
+"""Moving images between references and layouts; never looking inside them."""

@@ -1,0 +1,1 @@
+"""Proving an image from its finished bytes, trusting nobody."""
