@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, NewType
+from typing import NewType, Protocol
 
 from careen.errors import FormatError
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
-__all__ = ["Digest", "algorithm", "encoded", "hasher", "of", "parse"]
+__all__ = ["Digest", "Hash", "algorithm", "encoded", "hasher", "of", "parse"]
 
 Digest = NewType("Digest", str)
 
 _LENGTHS = {"sha256": 64, "sha512": 128}
 _SHAPE = re.compile(r"(sha256|sha512):([0-9a-f]+)")
+
+
+class Hash(Protocol):
+    """The part of a hashlib object that careen uses."""
+
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Take more bytes in."""
+        ...
+
+    def hexdigest(self) -> str:
+        """The digest so far."""
+        ...
 
 
 def parse(text: object) -> Digest:
@@ -41,7 +50,7 @@ def encoded(digest: Digest) -> str:
     return digest.partition(":")[2]
 
 
-def hasher(digest: Digest) -> _Hash:
+def hasher(digest: Digest) -> Hash:
     """A fresh hashlib object of the digest's algorithm."""
     return hashlib.new(algorithm(digest))
 

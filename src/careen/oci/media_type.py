@@ -1,10 +1,12 @@
-"""Media types of the two manifest families, OCI and Docker schema 2 (image-spec, media-types.md)."""
+"""Media types of the two manifest families, OCI and Docker (image-spec, media-types.md)."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from careen.errors import FormatError
+from careen.formats.compression import Codec
+from careen.formats.strict_json import Object
 
 __all__ = [
     "DOCKER_CONFIG",
@@ -19,12 +21,14 @@ __all__ = [
     "Codec",
     "Family",
     "codec",
+    "config",
+    "declared",
     "family",
     "is_foreign",
     "layer",
+    "manifest",
 ]
 
-Codec = Literal["plain", "gzip", "zstd"]
 Family = Literal["oci", "docker"]
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -46,7 +50,13 @@ _DOCKER_SCHEMA1 = (
 MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
 INDEXES = (OCI_INDEX, DOCKER_INDEX)
 
-_SUFFIXES: dict[str, Codec] = {"": "plain", "+gzip": "gzip", "+zstd": "zstd", ".gzip": "gzip", ".zstd": "zstd"}
+_SUFFIXES: dict[str, Codec] = {
+    "": "plain",
+    "+gzip": "gzip",
+    "+zstd": "zstd",
+    ".gzip": "gzip",
+    ".zstd": "zstd",
+}
 
 
 def family(media_type: str) -> Family:
@@ -56,8 +66,26 @@ def family(media_type: str) -> Family:
     if media_type in (DOCKER_MANIFEST, DOCKER_INDEX):
         return "docker"
     if media_type in _DOCKER_SCHEMA1:
-        raise FormatError("Docker schema 1 manifests are not supported; push the image again with a current client")
+        raise FormatError("a Docker schema 1 manifest; push the image again with a current client")
     raise FormatError(f"not an image manifest or index: {media_type!r}")
+
+
+def declared(document: Object, outer: str) -> str:
+    """The media type of a manifest or index: its own word, which must agree with `outer`'s.
+
+    `outer` is what a descriptor or a Content-Type says, "" when nobody said. A document that could
+    be read both as manifest and as index is refused (CVE-2021-41190).
+    """
+    if document.get("schemaVersion") == 1:
+        return family(_DOCKER_SCHEMA1[0])
+    if "manifests" in document and ("layers" in document or "config" in document):
+        raise FormatError("both a manifest and an index: it has `manifests` and `layers`")
+    inner = document.get("mediaType") or ""
+    if inner and outer and inner != outer:
+        raise FormatError(f"called {outer!r} outside and {inner!r} inside")
+    if inner or outer:
+        return str(inner or outer)
+    return OCI_INDEX if "manifests" in document else OCI_MANIFEST
 
 
 def codec(media_type: str) -> Codec:
@@ -75,8 +103,22 @@ def is_foreign(media_type: str) -> bool:
     return media_type.startswith((_OCI_FOREIGN, _DOCKER_FOREIGN))
 
 
+def manifest(of: Family) -> str:
+    """The media type of an image manifest in a family."""
+    return OCI_MANIFEST if of == "oci" else DOCKER_MANIFEST
+
+
+def config(of: Family) -> str:
+    """The media type of an image config in a family."""
+    return OCI_CONFIG if of == "oci" else DOCKER_CONFIG
+
+
 def layer(of: Family, codec: Codec) -> str:
     """The media type of a layer in a family. Docker's has no zstd (the caller has refused it)."""
     if of == "oci":
         return {"plain": OCI_LAYER, "gzip": f"{OCI_LAYER}+gzip", "zstd": f"{OCI_LAYER}+zstd"}[codec]
-    return {"plain": _DOCKER_LAYER, "gzip": f"{_DOCKER_LAYER}.gzip", "zstd": f"{_DOCKER_LAYER}.zstd"}[codec]
+    return {
+        "plain": _DOCKER_LAYER,
+        "gzip": f"{_DOCKER_LAYER}.gzip",
+        "zstd": f"{_DOCKER_LAYER}.zstd",
+    }[codec]

@@ -40,7 +40,9 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         if len(parts) not in (2, 3) or not all(parts):
             raise UsageError(f"not a platform: {text!r}; write OS/ARCH or OS/ARCH/VARIANT")
         document = dict(zip(("os", "architecture", "variant"), parts, strict=False))
-        return cls(os=parts[0], architecture=parts[1], variant="/".join(parts[2:]), document=document)
+        return cls(
+            os=parts[0], architecture=parts[1], variant="/".join(parts[2:]), document=document
+        )
 
     def matches(self, wanted: Platform) -> bool:
         """Whether this image runs where `wanted` says; a variant counts only when wanted."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from careen.errors import FormatError
 from careen.packages.package import Package
 from careen.rootfs.path import Path
 from careen.rootfs.rootfs import Rootfs
@@ -17,9 +18,17 @@ __all__ = ["Catalog", "Records", "of", "read"]
 class Records(Protocol):
     """One package database: what it records, and what it would say after an edit."""
 
-    packages: tuple[Package, ...]
-    files: frozenset[Path]  # the database's own files, which no package may take with it
-    notes: tuple[str, ...]  # what is odd about it, a sentence each
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        """Every package on record."""
+
+    @property
+    def files(self) -> frozenset[Path]:
+        """The database's own files: only its edit changes or deletes them."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about it, a sentence each."""
 
     def edit(
         self, removed: frozenset[str], dropped: frozenset[Path]
@@ -27,25 +36,45 @@ class Records(Protocol):
         """The database's files that change when packages (by id) and paths go.
 
         Pure: it works on what was read. None deletes the file. `dropped` holds every path that
-        goes, of removed and of partial packages alike.
+        goes, of removed and of partial packages alike; a file among them is not brought back.
         """
         ...
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
-    """`owners` maps a canonical path to the ids of all packages that list it."""
+    """`owners` maps a canonical path to the ids of all packages that list it.
+
+    `unsupported` names each database of the image that careen does not read, with the reason:
+    what it records is unknown, so nothing may be decided about the image's files.
+    """
 
     databases: tuple[Records, ...]
     packages: Mapping[str, Package]
     owners: Mapping[Path, tuple[str, ...]]
+    unsupported: tuple[str, ...] = ()
 
 
-def of(databases: Sequence[Records]) -> Catalog:
-    """The catalog over databases that were read."""
+_UNSUPPORTED = {
+    "apk": ("lib/apk/db/installed", "usr/lib/apk/db/installed"),
+    "rpm": tuple(
+        f"{folder}/{file}"
+        for folder in ("var/lib/rpm", "usr/lib/sysimage/rpm")
+        for file in ("rpmdb.sqlite", "Packages.db", "Packages")
+    ),
+}
+
+
+def of(databases: Sequence[Records], unsupported: Sequence[str] = ()) -> Catalog:
+    """The catalog over databases that were read; FormatError when two record the same package."""
     packages: dict[str, Package] = {}
     owners: dict[Path, list[str]] = {}
     for database in databases:
         for package in database.packages:
+            if package.id in packages:
+                raise FormatError(
+                    "two package databases of the image record it; remove one of them",
+                    at=package.id,
+                )
             packages[package.id] = package
             for path in package.paths:
                 owners.setdefault(path, []).append(package.id)
@@ -53,6 +82,7 @@ def of(databases: Sequence[Records]) -> Catalog:
         databases=tuple(databases),
         packages=packages,
         owners={path: tuple(ids) for path, ids in owners.items()},
+        unsupported=tuple(unsupported),
     )
 
 
@@ -60,4 +90,12 @@ def read(rootfs: Rootfs) -> Catalog:
     """The catalog of every database found in the image."""
     from careen.packages import dpkg  # noqa: PLC0415  # python-debian costs start-up time
 
-    return of([database for database in (dpkg.read(rootfs),) if database is not None])
+    databases = [database for database in (dpkg.read(rootfs),) if database is not None]
+    return of(databases, list(_unsupported(rootfs)))
+
+
+def _unsupported(rootfs: Rootfs) -> Iterator[str]:
+    for name, files in _UNSUPPORTED.items():
+        for file in files:
+            if rootfs.resolve(file).path is not None:
+                yield f"the image has an {name} database (/{file}), which is not read yet"

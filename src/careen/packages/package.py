@@ -14,12 +14,15 @@ Database = Literal["dpkg", "dpkg-status.d", "apk", "rpm"]
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True):
-    """`id` is unique in an image: `NAME` or, with a foreign architecture beside it, `NAME:ARCH`.
+    """`id` is unique in an image, before and after an edit: `NAME`, or `NAME:ARCH` of a foreign
+    architecture.
 
     `paths` are canonical (no name through a link, diversions mapped) and include directories and
     what is absent from the image; `conffiles` is a subset. `depends` are the declared
-    alternatives, each group a tuple of package names (`Depends` and `Pre-Depends`). `status` is
-    the database's own word (`install ok installed`). `unreadable` says why the package cannot be
+    alternatives, each group a tuple of package names (`Depends` and `Pre-Depends`). `source` and
+    `source_version` are the source package's, and the package's own where the record does not
+    say. `status` is the database's own word (`install ok installed`), "" in a database that has
+    none. `unreadable` says why the package cannot be
     edited, "" when it can: such a package stays, whole.
     """
 
@@ -29,6 +32,7 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str
     database: Database
     source: str = ""
+    source_version: str = ""
     essential: bool = False
     status: str = ""
     paths: tuple[Path, ...] = ()

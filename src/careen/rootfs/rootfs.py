@@ -31,15 +31,16 @@ class Spool(Protocol):
 
 
 class Inode(msgspec.Struct, frozen=True, eq=False):
-    """One file, directory, link or device: its attributes (`entry`) and where its bytes lie.
+    """One file, directory, symlink or device: its attributes (`entry`) and where its bytes lie.
 
-    Identity is what makes two paths hard links of each other. `layer` indexes `Rootfs.spools`;
-    `implicit` marks a directory that no layer wrote, only its children (0755 root:root).
+    Identity is what makes two paths hard links of each other. `layer` indexes `Rootfs.spools`.
+    The entry's `header_offset` is negative when no header in the layer says the same: for a
+    directory that no layer wrote, only its children (0755 root:root, mtime 0), or when a later
+    hard link changed the attributes.
     """
 
     layer: int
     entry: Entry
-    implicit: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -48,18 +49,28 @@ class Inode(msgspec.Struct, frozen=True, eq=False):
 
 
 class Resolution(msgspec.Struct, frozen=True):
-    """Where a path leads: `path` is None when nothing is there; `hops` are the symlinks on the way."""
+    """Where a path leads: `path` is None for nowhere; `hops` are the symlinks on the way."""
 
     path: Path | None
     hops: tuple[Path, ...] = ()
 
 
 class Rootfs:
-    """Path → inode, in `path.order`; the root directory itself is at "" (`path.ROOT`)."""
+    """Path → inode, in `path.order`; the root directory itself is at "" (`path.ROOT`).
 
-    def __init__(self, nodes: Mapping[Path, Inode], spools: tuple[Spool, ...]) -> None:
+    `links` holds, for each path that a layer wrote as a hard link, that layer and the link's own
+    entry.
+    """
+
+    def __init__(
+        self,
+        nodes: dict[Path, Inode],
+        spools: tuple[Spool, ...],
+        links: Mapping[Path, tuple[int, Entry]] | None = None,
+    ) -> None:
         self.nodes = nodes
         self.spools = spools
+        self.links = links or {}
         self._children: dict[Path, list[Path]] | None = None
 
     def __contains__(self, path: Path) -> bool:
@@ -89,7 +100,8 @@ class Rootfs:
         followed. A loop or a path through a non-directory leads nowhere.
         """
         waiting = [part for part in reversed(text.split("/")) if part not in ("", ".")]
-        here, hops = ROOT, []
+        here = ROOT
+        hops: list[Path] = []
         while waiting:
             part = waiting.pop()
             if part == "..":

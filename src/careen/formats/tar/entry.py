@@ -1,4 +1,4 @@
-"""(interface; the reader itself follows)"""
+"""One entry of an archive."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from typing import Literal
 
 import msgspec
 
+__all__ = ["Entry", "Kind"]
+
 Kind = Literal["file", "link", "symlink", "char", "block", "directory", "fifo"]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of a tar archive, as Go's archive/tar would report it.
+    """One entry, as Go's archive/tar would report it.
 
     Names are `str` with surrogateescape, exactly as stored (not normalised). `mtime` is in
     nanoseconds since the epoch. `size` is the file's logical size in bytes; a sparse file's
     `sparse` lists its data regions `(offset, length)`, which lie one after another at
     `data_offset`. `header_offset` is where the first header block belonging to this entry lies
     (its pax or GNU long-name blocks come first), so `header_offset … data_offset` are the raw
-    bytes that carry the entry through unchanged. `pax` holds the records that nothing else here
-    models, `xattrs` those of `SCHILY.xattr.`.
+    bytes that carry the entry through unchanged; it is negative where no header in the archive
+    says what the entry says. `pax` holds the records that nothing else here models, `xattrs`
+    those of `SCHILY.xattr.`.
     """
 
     kind: Kind

@@ -1,0 +1,293 @@
+"""What plan, harden, squash and verify did: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from rich.console import RenderableType
+
+from careen import tools
+from careen.cli.tables import Column, bar, facts, note, table, title
+from careen.cli.units import count, size
+from careen.finding import Finding
+from careen.formats import strict_json
+from careen.plan.plan import PackageDecision, PathDecision, Plan
+from careen.plan.rules import SHELLS
+from careen.rootfs.path import Path, name, parent
+from careen.workflow import Named, Outcome
+
+__all__ = ["findings_json", "findings_table", "outcome_json", "outcome_table", "plan_table"]
+
+_Parts = Iterator[RenderableType]
+_SEVERITIES = ("error", "warning", "note")
+_PATH = re.compile(r"/\S*[^\s,]")
+
+
+def outcome_json(outcome: Outcome) -> bytes:
+    """`source`, `image` and `debug` with name, digest, bytes and layers; the plan's decisions."""
+    plan = outcome.plan
+    paths = list(msgspec.to_builtins(plan.paths))
+    for item in paths:
+        del item["content"], item["target"]
+    return strict_json.dump(
+        {
+            "source": _named(outcome.source) | {"platform": plan.source.platform},
+            "image": _named(outcome.image),
+            "debug": _named(outcome.debug),
+            "plan": plan.digest,
+            "profile": plan.profile,
+            "options": msgspec.to_builtins(plan.options),
+            "totals": msgspec.to_builtins(plan.totals),
+            "packages": msgspec.to_builtins(plan.packages),
+            "paths": paths,
+            "findings": msgspec.to_builtins((*plan.findings, *outcome.findings)),
+        }
+    )
+
+
+def findings_json(image: str, findings: Sequence[Finding]) -> bytes:
+    """The image's name, how many findings of each severity, and each."""
+    totals = {f"{word}s": len(_of(word, findings)) for word in _SEVERITIES}
+    return strict_json.dump(
+        {"image": image, **totals, "findings": msgspec.to_builtins(tuple(findings))}
+    )
+
+
+def plan_table(plan: Plan, *, every: bool) -> _Parts:
+    """What would go and why."""
+    yield facts(_bound(plan))
+    yield from _summary(plan, ())
+    yield from _decisions(plan, every=every)
+    yield from _findings(plan.findings, every=every)
+
+
+def outcome_table(outcome: Outcome, *, every: bool) -> _Parts:
+    """What went and why, what was found, and where the images are now."""
+    plan, image = outcome.plan, outcome.image
+    yield facts([("source", outcome.source.reference), *_bound(plan)])
+    if image is not None:
+        yield from _summary(
+            plan,
+            (
+                ("compressed", outcome.source.size, image.size, True),
+                ("layers", outcome.source.layers, image.layers, False),
+            ),
+        )
+    else:
+        yield from _summary(plan, ())
+    yield from _decisions(plan, every=every)
+    yield from _findings((*plan.findings, *outcome.findings), every=every)
+    yield title("Result")
+    yield from _result(outcome)
+
+
+def findings_table(image: str, findings: Sequence[Finding], *, every: bool) -> _Parts:
+    """What verify has to say of an image."""
+    yield from _findings(findings, every=every)
+    counts = ", ".join(count(len(_of(word, findings)), word) for word in _SEVERITIES)
+    yield note(f"{image}: {counts}")
+
+
+def _named(image: Named | None) -> Any:
+    return None if image is None else msgspec.to_builtins(image)
+
+
+def _bound(plan: Plan) -> list[tuple[str, str]]:
+    rows = [("digest", plan.source.digest), ("platform", plan.source.platform)]
+    if plan.profile:
+        options = plan.options
+        rows.append(("profile", plan.profile))
+        rows.append(("policy", f"{options.policy}, shells {options.shells}"))
+        rows += [(word, " ".join(getattr(options, word))) for word in ("keep", "drop")
+                 if getattr(options, word)]  # fmt: skip
+    return rows
+
+
+def _summary(plan: Plan, more: Iterable[tuple[str, int, int, bool]]) -> _Parts:
+    """Before and after; a row is its name, both numbers, and whether they are bytes."""
+    totals = plan.totals
+    known = (
+        ("packages", *totals.packages, False),
+        ("shells", *totals.shells, False),
+        ("files", *totals.files, False),
+        ("content", *totals.bytes, True),
+    )
+    rows = [
+        _changed(word, before, after, size if is_size else _plain)
+        for word, before, after, is_size in (*known, *more)
+        if before or after
+    ]
+    if rows:
+        yield title("Summary")
+        columns = [Column(""), Column("before", right=True), Column("after", right=True),
+                   Column("change", right=True), Column("what is left")]  # fmt: skip
+        yield from table(columns, rows, every=True)
+
+
+def _plain(number: int) -> str:
+    return f"{number:,}"
+
+
+def _changed(word: str, before: int, after: int, told: Callable[[int], str]) -> tuple[str, ...]:
+    change = f"{100 * (after - before) / before:+.0f} %" if before else ""
+    return word, told(before), told(after), change, bar(after, before)
+
+
+def _decisions(plan: Plan, *, every: bool) -> _Parts:
+    yield from _packages_gone(plan, every=every)
+    yield from _packages_partial(plan, every=every)
+    yield from _shells(plan, every=every)
+    yield from _tools(plan)
+    yield from _leftovers(plan, every=every)
+    yield from _packages_kept(plan, every=every)
+
+
+def _decided(plan: Plan, decision: str) -> list[PackageDecision]:
+    """By size, largest first."""
+    found = (item for item in plan.packages if item.decision == decision)
+    return sorted(found, key=lambda item: (-item.bytes, item.id))
+
+
+def _packages_gone(plan: Plan, *, every: bool) -> _Parts:
+    found = _decided(plan, "remove")
+    if found:
+        yield title(f"Gone: {_packages_in_all(found)}")
+        yield from _packages(found, every=every)
+
+
+def _packages_kept(plan: Plan, *, every: bool) -> _Parts:
+    found = _decided(plan, "keep")
+    if found:
+        yield title(f"Kept: {_packages_in_all(found)}")
+        yield from _packages(found, every=every)
+
+
+def _packages_in_all(found: Sequence[PackageDecision]) -> str:
+    return f"{count(len(found), 'package')}, {size(sum(item.bytes for item in found))}"
+
+
+def _packages(found: Sequence[PackageDecision], *, every: bool) -> _Parts:
+    columns = [Column("package"), Column("version"), Column("size", right=True),
+               Column("why", wrap=True)]  # fmt: skip
+    rows = [(item.id, item.version, size(item.bytes), item.reason) for item in found]
+    yield from table(columns, rows, every=every)
+
+
+def _packages_partial(plan: Plan, *, every: bool) -> _Parts:
+    found = _decided(plan, "partial")
+    if found:
+        yield title(f"Partly gone, still on record: {count(len(found), 'package')}")
+        columns = [Column("package"), Column("files gone", right=True), Column("of", right=True),
+                   Column("why it stays", wrap=True)]  # fmt: skip
+        rows = [(item.id, f"{item.dropped:,}", f"{item.files:,}", item.reason) for item in found]
+        yield from table(columns, rows, every=every)
+
+
+def _shells(plan: Plan, *, every: bool) -> _Parts:
+    gone = [("gone", item.path, item.reason) for item in _dropped(plan) if _is_shell(item.path)]
+    kept = [
+        ("kept", item.path, item.message) for item in plan.findings if item.rule == "shell-kept"
+    ]
+    if gone or kept:
+        yield title(f"Shells: {len(gone)} gone, {plan.totals.shells[1]} kept")
+        columns = [Column(""), Column("shell"), Column("why", wrap=True)]
+        yield from table(columns, [*kept, *gone], every=every)
+
+
+def _is_shell(path: str) -> bool:
+    return name(Path(path)) in SHELLS and name(parent(Path(path))) in ("bin", "sbin")
+
+
+def _tools(plan: Plan) -> _Parts:
+    """Packages that bring interactive tools, counted apart by kind."""
+    rows = []
+    for kind in tools.KINDS:
+        found = [item for item in plan.packages if tools.of_package(item.name) == kind]
+        gone = sorted(item.id for item in found if item.decision == "remove")
+        kept = sorted(item.id for item in found if item.decision != "remove")
+        if found:
+            rows.append((f"{kind}s", str(len(gone)), str(len(kept)), _listed(gone, kept)))
+    if rows:
+        yield title("Interactive tools")
+        columns = [Column(""), Column("gone", right=True), Column("kept", right=True),
+                   Column("packages", wrap=True)]  # fmt: skip
+        yield from table(columns, rows, every=True)
+
+
+def _listed(gone: Sequence[str], kept: Sequence[str]) -> str:
+    stay = f"kept: {', '.join(kept)}" if kept else ""
+    leave = f"gone: {', '.join(gone)}" if gone else ""
+    return "; ".join(part for part in (stay, leave) if part)
+
+
+def _dropped(plan: Plan) -> Iterator[PathDecision]:
+    return (item for item in plan.paths if item.decision == "drop")
+
+
+def _leftovers(plan: Plan, *, every: bool) -> _Parts:
+    """Files of no package that went, by rule; each of them with `every`."""
+    found = [item for item in _dropped(plan) if not item.owner and item.kind != "directory"]
+    if not found:
+        return
+    in_all = size(sum(item.bytes for item in found))
+    yield title(f"Left over by what is gone: {count(len(found), 'file')}, {in_all}")
+    if every:
+        rows = [(item.path, size(item.bytes), item.reason) for item in found]
+        columns = [Column("file"), Column("size", right=True), Column("why", wrap=True)]
+    else:
+        rows = [_rule(rule, found) for rule in dict.fromkeys(map(_rule_of, found))]
+        columns = [
+            Column("files", right=True),
+            Column("size", right=True),
+            Column("why", wrap=True),
+        ]
+    yield from table(columns, rows, every=True)
+
+
+def _rule_of(item: PathDecision) -> str:
+    return _PATH.sub("…", item.reason)
+
+
+def _rule(rule: str, found: Sequence[PathDecision]) -> tuple[str, str, str]:
+    of_rule = [item for item in found if _rule_of(item) == rule]
+    return f"{len(of_rule):,}", size(sum(item.bytes for item in of_rule)), rule
+
+
+def _of(severity: str, findings: Iterable[Finding]) -> list[Finding]:
+    return [item for item in findings if item.severity == severity]
+
+
+def _findings(findings: Sequence[Finding], *, every: bool) -> _Parts:
+    """Errors first; those that another section shows already are left out."""
+    ordered = [item for word in _SEVERITIES for item in _of(word, findings)]
+    rows = [
+        (item.severity, item.rule, item.path, _times(item))
+        for item in ordered
+        if item.rule != "shell-kept"
+    ]
+    if rows:
+        yield title("Findings")
+        columns = [Column("severity"), Column("rule"), Column("path"), Column("message", wrap=True)]
+        yield from table(columns, rows, every=every or bool(_of("error", findings)))
+
+
+def _times(item: Finding) -> str:
+    return item.message if item.count == 1 else f"{item.message} ({item.count:,} times)"
+
+
+def _result(outcome: Outcome) -> _Parts:
+    rows = [
+        (word, image)
+        for word, image in (("image", outcome.image), ("debug", outcome.debug))
+        if image is not None
+    ]
+    if not rows:
+        wrong = len(_of("error", outcome.findings))
+        why = f"verification found {count(wrong, 'error')}" if wrong else "--dry-run"
+        yield note(f"nothing was written: {why}")
+        return
+    yield facts([pair for word, image in rows
+                 for pair in ((word, image.reference), ("", image.digest))])  # fmt: skip

@@ -1,0 +1,81 @@
+"""The few shapes of a report: a title, a table with so many rows, a bar. Names are escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from careen.errors import printable
+
+__all__ = ["Column", "bar", "facts", "note", "table", "title"]
+
+_TOP = 10
+_GAP = (0, 2, 0, 0)
+_BAR = 20
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim", "gone": "red", "kept": "green"}
+
+
+class Column(msgspec.Struct, frozen=True):
+    """`wrap` is for prose; names and numbers stay on one line."""
+
+    header: str
+    right: bool = False
+    wrap: bool = False
+
+
+def title(text: str) -> Text:
+    """A section's heading, with an empty line before it."""
+    return Text(f"\n{printable(text)}", style="bold")
+
+
+def note(text: str) -> Text:
+    """A line beside the point."""
+    return Text(f"  {printable(text)}", style="dim", overflow="fold")
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> Table:
+    """Words and what they stand for, one a line."""
+    grid = Table.grid(padding=_GAP)
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for word, value in rows:
+        grid.add_row(word, Text(printable(value)))
+    return grid
+
+
+def table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], *, every: bool
+) -> list[Table | Text]:
+    """`rows` under their headers; the first ten and a count of the rest, unless `every`.
+
+    A cell whose text is the name of a style (`error`, `gone`) is shown in it.
+    """
+    found = Table(
+        box=None, padding=_GAP, pad_edge=False, show_header=any(c.header for c in columns)
+    )
+    found.add_column("", width=0)
+    for column in columns:
+        found.add_column(
+            column.header,
+            justify="right" if column.right else "left",
+            no_wrap=not column.wrap,
+            overflow="fold" if column.wrap else "ellipsis",
+            header_style="dim",
+        )
+    shown = rows if every else rows[:_TOP]
+    for row in shown:
+        found.add_row("", *(Text(printable(cell), style=_STYLES.get(cell, "")) for cell in row))
+    parts: list[Table | Text] = [found]
+    if len(shown) < len(rows):
+        parts.append(note(f"… and {len(rows) - len(shown):,} more; -v shows them"))
+    return parts
+
+
+def bar(part: int, whole: int) -> str:
+    """How much of `whole` is left, as a bar; at least a mark when anything is."""
+    filled = round(_BAR * part / whole) if whole else 0
+    filled = min(_BAR, max(filled, 1 if part else 0))
+    return "█" * filled + "░" * (_BAR - filled)

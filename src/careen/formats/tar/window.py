@@ -1,0 +1,84 @@
+"""A stream of chunks, read block by block: the reader's place in the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from careen.errors import FormatError
+
+__all__ = ["BLOCK", "Window"]
+
+BLOCK = 512
+
+
+class Window:
+    """`offset` is the position in the whole stream. Data that is skipped is never copied."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks: Iterator[bytes] = iter(chunks)
+        self._chunk = b""
+        self._at = 0
+        self.offset = 0
+
+    def block(self) -> bytes | None:
+        """The next 512 bytes; None at the end, FormatError inside a block."""
+        start = self._at
+        block = self._chunk[start : start + BLOCK]
+        if len(block) == BLOCK:
+            self._at = start + BLOCK
+            self.offset += BLOCK
+            return block
+        return self._joined(block)
+
+    def take(self, size: int) -> bytes:
+        """Exactly `size` bytes, and the padding after them passed over."""
+        parts = []
+        missing = size
+        while missing:
+            part = self._chunk[self._at : self._at + missing]
+            if not part and not self._refill():
+                raise FormatError(f"the archive ends inside an entry, at byte {self.offset}")
+            parts.append(part)
+            self._at += len(part)
+            self.offset += len(part)
+            missing -= len(part)
+        self.skip(-size % BLOCK)
+        return b"".join(parts)
+
+    def skip(self, size: int) -> None:
+        """Pass over `size` bytes; FormatError when the stream ends before."""
+        at = self._at + size
+        self.offset += size
+        while at > len(self._chunk):
+            at -= len(self._chunk)
+            self._at = len(self._chunk)
+            if not self._refill():
+                raise FormatError(f"the archive ends {at} bytes inside an entry")
+        self._at = at
+
+    def drain(self) -> None:
+        """Read what is left, so that whoever hashes the stream sees all of it."""
+        while self._refill():
+            pass
+
+    def _joined(self, head: bytes) -> bytes | None:
+        """A block over the border of two chunks (or more, when they are tiny)."""
+        self._at = len(self._chunk)
+        while len(head) < BLOCK:
+            if not self._refill():
+                if head:
+                    raise FormatError("the archive ends inside a header")
+                return None
+            self._at = min(len(self._chunk), BLOCK - len(head))
+            head += self._chunk[: self._at]
+        self.offset += BLOCK
+        return head
+
+    def _refill(self) -> bool:
+        """The next chunk that is not empty; False when there is none."""
+        for chunk in self._chunks:
+            if chunk:
+                self._chunk, self._at = chunk, 0
+                return True
+        self._chunk, self._at = b"", 0
+        return False

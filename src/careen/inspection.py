@@ -1,0 +1,255 @@
+"""What an image is made of, for people: sizes, packages, shells, privileged files, tools. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from careen import capability, tools
+from careen.finding import Finding
+from careen.formats.digest import Digest
+from careen.oci.image import Image
+from careen.packages.catalog import Catalog
+from careen.packages.package import Package
+from careen.plan import shells
+from careen.plan.closure import Scene
+from careen.rootfs.facts import Facts
+from careen.rootfs.path import Path, absolute, name
+from careen.rootfs.rootfs import Inode, Rootfs
+from careen.rootfs.scan import Scan
+from careen.tools import Kind
+
+__all__ = [
+    "Capability",
+    "Inspection",
+    "LayerUse",
+    "PackageUse",
+    "Privileged",
+    "Shell",
+    "Tool",
+    "Unowned",
+    "inspect",
+]
+
+
+class LayerUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer: `compressed` and `unpacked` bytes of it all; what of it is still to be seen.
+
+    `files` and `bytes` count what no later layer has replaced or deleted.
+    """
+
+    digest: Digest
+    compressed: int
+    unpacked: int
+    files: int
+    bytes: int
+    created_by: str = ""
+
+
+class PackageUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A package: its files in the image (no directories), and their bytes."""
+
+    id: str
+    version: str
+    database: str
+    files: int
+    bytes: int
+
+
+class Shell(msgspec.Struct, frozen=True, kw_only=True):
+    """A path that starts a shell, the file that it leads to, and that file's package or ""."""
+
+    path: str
+    target: str
+    package: str
+
+
+class Privileged(msgspec.Struct, frozen=True, kw_only=True):
+    """A setuid or setgid file; `mode` is octal (`4755`), `owner` is `UID:GID`."""
+
+    path: str
+    mode: str
+    owner: str
+    package: str
+
+
+class Capability(msgspec.Struct, frozen=True, kw_only=True):
+    """A file with capabilities, as `getcap` prints them."""
+
+    path: str
+    capabilities: str
+    package: str
+
+
+class Unowned(msgspec.Struct, frozen=True, kw_only=True):
+    """A program or library (ELF or script) that no package owns."""
+
+    path: str
+    kind: str
+    bytes: int
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """An interactive tool: a program by its name."""
+
+    kind: Kind
+    path: str
+    package: str
+
+
+class Inspection(msgspec.Struct, frozen=True, kw_only=True):
+    """One image. Paths are absolute; lists of files stand in path order, packages by size.
+
+    `files` and `bytes` are of the merged tree, each inode once; `unowned_files` and
+    `unowned_bytes` are those of no package.
+    """
+
+    digest: Digest
+    platform: str
+    system: str
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    user: str
+    files: int
+    bytes: int
+    unowned_files: int
+    unowned_bytes: int
+    layers: tuple[LayerUse, ...]
+    packages: tuple[PackageUse, ...]
+    shells: tuple[Shell, ...]
+    privileged: tuple[Privileged, ...]
+    capabilities: tuple[Capability, ...]
+    unowned: tuple[Unowned, ...]
+    tools: tuple[Tool, ...]
+    notes: tuple[Finding, ...]
+
+
+def inspect(image: Image, scan: Scan, scene: Scene) -> Inspection:
+    """Everything at once, from values that were read before; no I/O."""
+    rootfs, catalog, execution = scene.rootfs, scene.catalog, scene.execution
+    inodes = _inodes(rootfs)
+    unowned = {inode: path for inode, path in inodes.items() if path not in catalog.owners}
+    return Inspection(
+        digest=image.manifest.digest,
+        platform=str(image.config.platform),
+        system=scene.facts.os_release.title,
+        entrypoint=execution.entrypoint,
+        command=execution.command,
+        user=execution.user,
+        files=len(inodes),
+        bytes=_bytes(inodes),
+        unowned_files=len(unowned),
+        unowned_bytes=_bytes(unowned),
+        layers=tuple(_layers(image, scan, inodes)),
+        packages=tuple(_packages(rootfs, catalog)),
+        shells=tuple(_shells(scene)),
+        privileged=tuple(_privileged(inodes, catalog)),
+        capabilities=tuple(_capabilities(inodes, catalog)),
+        unowned=tuple(_unowned(unowned, scene.facts)),
+        tools=tuple(_tools(rootfs, catalog)),
+        notes=(*scan.notes, *_database_notes(catalog)),
+    )
+
+
+def _inodes(rootfs: Rootfs) -> dict[Inode, Path]:
+    """What is no directory, each with its first name."""
+    found: dict[Inode, Path] = {}
+    for path, inode in rootfs.nodes.items():
+        if inode.kind != "directory":
+            found.setdefault(inode, path)
+    return found
+
+
+def _bytes(inodes: Mapping[Inode, Path]) -> int:
+    return sum(inode.entry.size for inode in inodes)
+
+
+def _layers(image: Image, scan: Scan, inodes: Mapping[Inode, Path]) -> Iterator[LayerUse]:
+    """Bottom layer first; history tells only of layers that it does not call empty."""
+    history = [item for item in image.config.history if not item.get("empty_layer")]
+    told = len(history) == len(image.manifest.layers)
+    for i, descriptor in enumerate(image.manifest.layers):
+        seen = [inode for inode in inodes if inode.layer == i]
+        yield LayerUse(
+            digest=descriptor.digest,
+            compressed=descriptor.size,
+            unpacked=scan.sizes[i],
+            files=len(seen),
+            bytes=sum(inode.entry.size for inode in seen),
+            created_by=str(history[i].get("created_by") or "") if told else "",
+        )
+
+
+def _packages(rootfs: Rootfs, catalog: Catalog) -> Iterator[PackageUse]:
+    uses = [_use(rootfs, package) for package in catalog.packages.values()]
+    yield from sorted(uses, key=lambda use: (-use.bytes, use.id))
+
+
+def _use(rootfs: Rootfs, package: Package) -> PackageUse:
+    nodes = (rootfs.nodes.get(path) for path in package.paths)
+    files = [inode for inode in nodes if inode is not None and inode.kind != "directory"]
+    return PackageUse(
+        id=package.id,
+        version=package.version,
+        database=package.database,
+        files=len(files),
+        bytes=sum(inode.entry.size for inode in set(files)),
+    )
+
+
+def _shells(scene: Scene) -> Iterator[Shell]:
+    for path, target in shells.find(scene).items():
+        yield Shell(
+            path=absolute(path), target=absolute(target), package=_owner(scene.catalog, target)
+        )
+
+
+def _privileged(inodes: Mapping[Inode, Path], catalog: Catalog) -> Iterator[Privileged]:
+    for inode, path in inodes.items():
+        if inode.kind == "file" and inode.entry.mode & 0o6000:
+            yield Privileged(
+                path=absolute(path),
+                mode=f"{inode.entry.mode & 0o7777:04o}",
+                owner=f"{inode.entry.uid}:{inode.entry.gid}",
+                package=_owner(catalog, path),
+            )
+
+
+def _capabilities(inodes: Mapping[Inode, Path], catalog: Catalog) -> Iterator[Capability]:
+    for inode, path in inodes.items():
+        raw = inode.entry.xattrs.get(capability.XATTR)
+        if raw is not None:
+            yield Capability(
+                path=absolute(path),
+                capabilities=capability.text(raw),
+                package=_owner(catalog, path),
+            )
+
+
+def _unowned(inodes: Mapping[Inode, Path], facts: Facts) -> Iterator[Unowned]:
+    for inode, path in inodes.items():
+        if path in facts.elf or path in facts.scripts:
+            kind = "ELF" if path in facts.elf else "script"
+            yield Unowned(path=absolute(path), kind=kind, bytes=inode.entry.size)
+
+
+def _tools(rootfs: Rootfs, catalog: Catalog) -> Iterator[Tool]:
+    """Executable files by their own names; a link to one is no second tool."""
+    found = [
+        Tool(kind=kind, path=absolute(path), package=_owner(catalog, path))
+        for path, inode in rootfs.nodes.items()
+        if inode.kind == "file" and inode.entry.mode & 0o111
+        if (kind := tools.of_program(name(path))) is not None
+    ]
+    yield from sorted(found, key=lambda tool: (tools.KINDS.index(tool.kind), tool.path))
+
+
+def _owner(catalog: Catalog, path: Path) -> str:
+    return ", ".join(catalog.owners.get(path, ()))
+
+
+def _database_notes(catalog: Catalog) -> Iterator[Finding]:
+    for database in catalog.databases:
+        for message in database.notes:
+            yield Finding(rule="package-database", severity="note", message=message)

@@ -1,0 +1,264 @@
+"""What the application needs: the profile's paths, closed over links, libraries and interpreters.
+
+Two things are found together, because each feeds the other. A path is *closed in* when something
+used needs it. A package that owns such a path is *used*; it stays whole, so its other programs
+and libraries stay too, and what those must load is closed in as well. Every step keeps the reason
+that first brought it in, so that the chain can be told.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from careen import linkage
+from careen.oci.config import Execution
+from careen.packages.catalog import Catalog
+from careen.packages.package import Package
+from careen.plan.rules import is_documentation
+from careen.rootfs.facts import Facts
+from careen.rootfs.path import Path, absolute, join, name, parent
+from careen.rootfs.rootfs import Rootfs
+
+__all__ = ["Because", "Closure", "Lost", "Scene", "Seed", "close", "located", "view"]
+
+_PATH = (
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # what runtimes set by default
+)
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a decision rests on: the source image's tree, facts, packages and config."""
+
+    rootfs: Rootfs
+    facts: Facts
+    catalog: Catalog
+    execution: Execution
+
+
+class Because(msgspec.Struct, frozen=True, kw_only=True):
+    """Why something is needed: the rule's name, a phrase, and the path or package before it.
+
+    The phrase completes "it stays: …", as in `needed by /usr/bin/redis-server`. `origin` is ""
+    where the chain begins; `package:NAME` names a package.
+    """
+
+    rule: str
+    phrase: str
+    origin: str = ""
+
+
+class Seed(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the closure starts: a path as somebody wrote it, or a `program` to be found on PATH."""
+
+    text: str
+    because: Because
+    program: bool = False
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """Something asked for that the image does not have."""
+
+    text: str
+    because: Because
+
+
+class Closure(msgspec.Struct, frozen=True, kw_only=True):
+    """`paths` are closed in, `packages` (by id) used, each with its first reason."""
+
+    paths: Mapping[Path, Because]
+    packages: Mapping[str, Because]
+    lost: tuple[Lost, ...]
+
+
+def close(
+    scene: Scene, seeds: Iterable[Seed], packages: Mapping[str, Because], *, depends: bool
+) -> Closure:
+    """The closure over `seeds` and over `packages` that stay by decision.
+
+    With `depends`, what used packages declare to depend on is used too.
+    """
+    closing = _Closing(scene, depends=depends)
+    for seed in seeds:
+        if seed.program:
+            closing.command(seed.text, seed.because)
+        else:
+            closing.follow(seed.text, seed.because)
+    for id, because in packages.items():
+        closing.use(id, because)
+    for path in scene.facts.elf:
+        if path not in scene.catalog.owners:
+            closing.survive(path)
+    closing.run()
+    return Closure(paths=closing.paths, packages=closing.packages, lost=tuple(closing.lost))
+
+
+def view(scene: Scene) -> linkage.View:
+    """The image as a loader sees it."""
+    pairs = (item.partition("=") for item in scene.execution.env)
+    return linkage.view(
+        scene.facts,
+        scene.rootfs.resolve,
+        environment={key: value for key, _, value in pairs},
+        working_dir=f"/{scene.execution.working_dir.lstrip('/')}",
+    )
+
+
+def located(program: str, rootfs: Rootfs, execution: Execution) -> str:
+    """Where a runtime or shell finds `program`: by its path, or on PATH; "" when nowhere."""
+    search = (execution.variable("PATH") or _PATH).split(":")
+    base = "" if program.startswith("/") else f"/{execution.working_dir}"
+    candidates = [f"{base}/{program}"] if "/" in program else [f"{d}/{program}" for d in search]
+    for candidate in candidates:
+        path = rootfs.resolve(candidate).path
+        if path is not None and rootfs.nodes[path].kind == "file":
+            return candidate
+    return ""
+
+
+class _Closing:
+    """The work list. `follow`, `add` and `use` only note; `run` works off what was noted."""
+
+    def __init__(self, scene: Scene, *, depends: bool) -> None:
+        self.rootfs, self.facts, self.catalog = scene.rootfs, scene.facts, scene.catalog
+        self.view = view(scene)
+        self.depends = depends
+        self.execution = scene.execution
+        self.providers = _providers(scene.catalog)
+        self.paths: dict[Path, Because] = {}
+        self.packages: dict[str, Because] = {}
+        self.lost: list[Lost] = []
+        self._survivors: set[Path] = set()
+        self._waiting: deque[Path | Package] = deque()
+
+    def run(self) -> None:
+        """Until nothing new comes in."""
+        while self._waiting:
+            item = self._waiting.popleft()
+            if isinstance(item, Package):
+                self._package(item)
+            else:
+                self._path(item)
+
+    def follow(self, text: str, because: Because) -> None:
+        """Every symlink on the way of `text`, and where it ends."""
+        found = self.rootfs.resolve(text)
+        for hop in found.hops:
+            self.add(hop, because)
+        if found.path is None:
+            self.lost.append(Lost(text=text, because=because))
+        else:
+            self.add(found.path, because)
+
+    def add(self, path: Path, because: Because) -> None:
+        """A path that is there, under its stored name."""
+        if path not in self.paths:
+            self.paths[path] = because
+            self._waiting.append(path)
+
+    def use(self, id: str, because: Because) -> None:
+        """A package stays."""
+        if id not in self.packages:
+            self.packages[id] = because
+            self._waiting.append(self.catalog.packages[id])
+
+    def survive(self, path: Path) -> None:
+        """An ELF file that stays whether or not it was used: what it loads must stay as well."""
+        if path in self.facts.elf and path not in self._survivors:
+            self._survivors.add(path)
+            self._libraries(path)
+
+    def _path(self, path: Path) -> None:
+        kind = self.rootfs.nodes[path].kind
+        origin = absolute(path)
+        if kind == "symlink":
+            self.follow(origin, Because(rule="link", phrase=f"{origin} leads to it", origin=origin))
+        if kind != "directory" and not is_documentation(path):
+            for id in self.catalog.owners.get(path, ()):
+                self.use(id, Because(rule="owner", phrase=f"owns {origin}", origin=origin))
+        if path in self.facts.scripts:
+            self._libraries(path)
+        self.survive(path)
+        self._bytecode(path)
+
+    def _package(self, package: Package) -> None:
+        """A package that stays keeps what its own links lead to and what its programs load."""
+        for path in package.paths:
+            inode = self.rootfs.nodes.get(path)
+            if inode is not None and inode.kind == "symlink":
+                self._linked(path, package)
+            self.survive(path)
+        if self.depends:
+            for group in package.depends:
+                self._depended(package, group)
+
+    def _linked(self, path: Path, package: Package) -> None:
+        """Where a kept package's link leads stays, and keeps its packages, documents too."""
+        found = self.rootfs.resolve(absolute(path))
+        if found.path is None:
+            return
+        phrase = f"{absolute(path)}, a link of {package.id}, leads to it"
+        because = Because(rule="link", phrase=phrase, origin=f"package:{package.id}")
+        for target in (*found.hops, found.path):
+            self.add(target, because)
+            owners = self.catalog.owners.get(target, ())
+            if self.rootfs.nodes[target].kind != "directory" or len(owners) == 1:
+                for id in owners:
+                    self.use(id, because)
+
+    def _depended(self, package: Package, group: tuple[str, ...]) -> None:
+        phrase = f"{package.id} depends on it"
+        because = Because(rule="depends", phrase=phrase, origin=f"package:{package.id}")
+        for wanted in group:
+            for id in self.providers.get(wanted, ()):
+                self.use(id, because)
+
+    def _libraries(self, path: Path) -> None:
+        """What the loader, or for a script the kernel and `env`, would bring in."""
+        rule = "shebang" if path in self.facts.scripts else "linkage"
+        loads = linkage.of(path, self.view)
+        for found in loads.found:
+            by = absolute(found.needed_by)
+            verb = "interprets" if rule == "shebang" else "is loaded by"
+            because = Because(rule=rule, phrase=f"{found.name} {verb} {by}", origin=by)
+            for step in (*found.hops, found.path):
+                self.add(step, because)
+        for lacking in loads.missing:
+            by = absolute(lacking.needed_by)
+            because = Because(rule=rule, phrase=f"asked for by {by}", origin=by)
+            self.lost.append(Lost(text=lacking.name, because=because))
+
+    def command(self, program: str, because: Because) -> None:
+        """A program as a shell finds it: by its path, or on PATH."""
+        found = located(program, self.rootfs, self.execution)
+        if found:
+            self.follow(found, because)
+        else:
+            self.lost.append(Lost(text=program, because=because))
+
+    def _bytecode(self, path: Path) -> None:
+        """`__pycache__/X.*.pyc` stands for `X.py`: programs open one and only stat the other."""
+        folder, origin = parent(path), absolute(path)
+        if path.endswith(".pyc") and name(folder) == "__pycache__":
+            module = join(parent(folder), f"{name(path).partition('.')[0]}.py")
+            twins = [module] if module in self.rootfs else []
+        elif path.endswith(".py"):
+            stem = name(path)[:-2]
+            cached = self.rootfs.children(join(folder, "__pycache__"))
+            twins = [p for p in cached if name(p).startswith(stem) and p.endswith(".pyc")]
+        else:
+            return
+        because = Because(rule="bytecode", phrase=f"the same module as {origin}", origin=origin)
+        for twin in twins:
+            self.add(twin, because)
+
+
+def _providers(catalog: Catalog) -> dict[str, list[str]]:
+    """Package name, or a name that it provides → the ids of the packages that answer to it."""
+    found: dict[str, list[str]] = {}
+    for package in catalog.packages.values():
+        for answered in (package.name, *package.provides):
+            found.setdefault(answered, []).append(package.id)
+    return found

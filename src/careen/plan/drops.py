@@ -1,0 +1,62 @@
+"""The paths that go, gathered rule by rule, each with the reason that first took it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from careen.plan.closure import Closure, Scene
+from careen.rootfs.path import Path
+
+__all__ = ["Drops"]
+
+
+class Drops:
+    """`reasons` has every path that goes; `removed` the packages that go whole, by id.
+
+    A database's own files are never dropped here: its edit decides on them.
+    """
+
+    def __init__(self, scene: Scene, closure: Closure, removed: dict[str, str]) -> None:
+        self.scene = scene
+        self.closure = closure
+        self.removed = removed
+        self.reasons: dict[Path, str] = {}
+        self._records = {path for db in scene.catalog.databases for path in db.files}
+
+    def drop(self, path: Path, reason: str) -> None:
+        """A path goes, if it is there and no database's own."""
+        if path in self.scene.rootfs and path not in self._records:
+            self.reasons.setdefault(path, reason)
+
+    def stays(self, path: Path) -> bool:
+        """Whether the path is there now and will be afterwards."""
+        return path in self.scene.rootfs and path not in self.reasons
+
+    def gone(self, path: Path) -> bool:
+        """Whether the path goes."""
+        return path in self.reasons
+
+    def is_directory(self, path: Path) -> bool:
+        """Whether a directory is at `path`."""
+        return self.scene.rootfs.nodes[path].kind == "directory"
+
+    def keepers(self, path: Path) -> list[str]:
+        """The packages that own the path and stay on record."""
+        return [id for id in self.scene.catalog.owners.get(path, ()) if id not in self.removed]
+
+    def own_files(self, id: str) -> list[Path]:
+        """What a package alone keeps in the image: its paths but directories and shared ones."""
+        return [
+            path
+            for path in self.scene.catalog.packages[id].paths
+            if path in self.scene.rootfs and not self.is_directory(path) and not self.keepers(path)
+        ]
+
+    def settle(self, rules: Iterable[Callable[[Drops], None]]) -> None:
+        """Apply rules that feed one another until nothing more goes."""
+        rules = tuple(rules)
+        before = -1
+        while before != len(self.reasons):
+            before = len(self.reasons)
+            for rule in rules:
+                rule(self)

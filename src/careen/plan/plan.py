@@ -1,0 +1,155 @@
+"""The plan: what goes, what stays and why, as data bound to one source image.
+
+It can be written, reviewed, compared, and applied later; applying it decides nothing. The same
+inputs give the same bytes (`careen.plan/v1`, canonical JSON).
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Literal
+
+import msgspec
+
+from careen.errors import FormatError
+from careen.finding import Finding
+from careen.formats import digest as digests
+from careen.formats import strict_json
+from careen.formats.digest import Digest
+
+__all__ = [
+    "SCHEMA",
+    "Options",
+    "PackageDecision",
+    "PathDecision",
+    "Plan",
+    "Source",
+    "Totals",
+]
+
+SCHEMA = "careen.plan/v1"
+_CEILING = 256 << 20  # bytes; a plan lists every path that goes
+
+Content = bytes  # `bytes` is also the name of a field
+Policy = Literal["conservative", "standard", "strict"]
+Shells = Literal["auto", "keep", "remove"]
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The image that the plan was drawn for: its manifest's digest, and its platform."""
+
+    digest: Digest
+    platform: str
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the user chose; `keep` and `drop` are package-name globs or `/path` globs."""
+
+    policy: Policy = "standard"
+    shells: Shells = "auto"
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    force: bool = False
+
+
+class PackageDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`id` is unique in the image; `bytes` are its files' (before), `dropped` how many go.
+
+    `keep`: stays whole. `partial`: some of its files go, so it stays on record. `remove`: goes
+    with its record.
+    """
+
+    id: str
+    name: str
+    version: str
+    arch: str
+    database: str
+    decision: Literal["keep", "partial", "remove"]
+    reason: str
+    bytes: int
+    files: int
+    dropped: int = 0
+
+
+class PathDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is not simply kept. `path` is absolute; `owner` is a package id, "" for none.
+
+    `content` is base64 of a replaced file's new bytes, `target` a replaced symlink's new target;
+    every attribute but size stays as it was. `bytes` is the size that goes (drop) or the new one.
+    """
+
+    path: str
+    kind: str
+    decision: Literal["drop", "replace"]
+    reason: str
+    owner: str = ""
+    bytes: int = 0
+    content: str | None = None
+    target: str | None = None
+
+    def data(self) -> Content:
+        """A replaced file's new bytes."""
+        return base64.b64decode(self.content or "", validate=True)
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Before and after, each over the whole image; `bytes` are uncompressed file contents."""
+
+    packages: tuple[int, int] = (0, 0)
+    files: tuple[int, int] = (0, 0)
+    bytes: tuple[int, int] = (0, 0)
+    shells: tuple[int, int] = (0, 0)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`profile` is the merged profile's digest, "" when none was used (a squash)."""
+
+    schema: str = SCHEMA
+    source: Source
+    profile: str = ""
+    options: Options = Options()
+    packages: tuple[PackageDecision, ...] = ()
+    paths: tuple[PathDecision, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    totals: Totals = Totals()
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Plan:
+        """From its JSON; FormatError with a breadcrumb when it is no plan of this version."""
+        document = strict_json.parse(raw, ceiling=_CEILING)
+        if document.get("schema") != SCHEMA:
+            raise FormatError(f"not {SCHEMA}: {str(document.get('schema'))[:60]!r}", at="schema")
+        try:
+            plan = msgspec.convert(document, cls)
+            for i, item in enumerate(plan.paths):
+                _check(item, f"paths[{i}]")
+        except msgspec.ValidationError as error:
+            message, _, place = str(error).partition(" - at ")
+            raise FormatError(message, at=place.strip("`").removeprefix("$.")) from error
+        digests.parse(plan.source.digest)
+        return plan
+
+    def dump(self) -> bytes:
+        """Canonical JSON."""
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        for item in document["paths"]:
+            for key in ("content", "target"):
+                if item[key] is None:
+                    del item[key]
+        return strict_json.dump(document)
+
+    @property
+    def digest(self) -> Digest:
+        """Of the canonical JSON."""
+        return digests.of(self.dump())
+
+
+def _check(item: PathDecision, place: str) -> None:
+    if not item.path.startswith("/"):
+        raise FormatError(f"not an absolute path: {item.path!r}", at=f"{place}.path")
+    if item.decision == "replace" and (item.content is None) == (item.target is None):
+        raise FormatError("a replaced path has either content or target", at=place)
+    try:
+        item.data()
+    except ValueError as error:
+        raise FormatError("not base64", at=f"{place}.content") from error

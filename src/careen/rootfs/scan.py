@@ -1,0 +1,204 @@
+"""One pass over the layers: bytes checked, unpacked into spools, and merged into a rootfs.
+
+Each layer is read in a thread of its own. As its compressed bytes pass they are hashed for the
+digest, unpacked, hashed again for the diff_id, written to a spool and walked for tar headers; the
+heavy part happens in C without the interpreter's lock. A spool is an unnamed file, gone with its
+process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path as FilePath
+
+import msgspec
+
+from careen.errors import CareenError, FormatError, within
+from careen.finding import Finding
+from careen.formats import compression, tar
+from careen.formats import digest as digests
+from careen.formats.digest import Digest
+from careen.formats.tar import Entry
+from careen.oci import media_type as media_types
+from careen.oci.descriptor import Descriptor
+from careen.oci.image import Image
+from careen.oci.store import Store
+from careen.rootfs.rootfs import Rootfs
+from careen.rootfs.tree import Tree
+
+__all__ = ["FileSpool", "Limits", "Scan", "scan"]
+
+_READ = 1 << 20
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one layer may cost."""
+
+    unpacking: compression.Limits = compression.Limits()
+    tar: tar.Limits = tar.Limits()
+
+
+class FileSpool:
+    """One layer's uncompressed tar, in a file without a name."""
+
+    def __init__(self, folder: FilePath | None) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder, prefix="careen-")  # noqa: SIM115
+        self.size = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Append."""
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(self._file.fileno(), view) :]
+        self.size += len(chunk)
+
+    def pread(self, length: int, offset: int) -> bytes:
+        """Exactly `length` bytes at `offset`."""
+        data = os.pread(self._file.fileno(), length, offset)
+        while len(data) < length:
+            more = os.pread(self._file.fileno(), length - len(data), offset + len(data))
+            if not more:
+                raise CareenError("a spooled layer ended early; was its scratch file cut?")
+            data += more
+        return data
+
+    def close(self) -> None:
+        """Give the space back."""
+        self._file.close()
+
+
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
+    """`sizes` are the layers' uncompressed bytes."""
+
+    rootfs: Rootfs
+    sizes: tuple[int, ...]
+    notes: tuple[Finding, ...]
+
+
+@contextlib.contextmanager
+def scan(
+    store: Store,
+    image: Image,
+    *,
+    scratch: FilePath | None = None,
+    jobs: int = 0,
+    limits: Limits | None = None,
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> Iterator[Scan]:
+    """Read all layers of `image`, every digest and diff_id checked; the spools live for the block.
+
+    `scratch` is where the spools go (default TMPDIR), `jobs` how many layers at once (0: one a
+    core); `on_bytes` hears of compressed bytes as they are read, from several threads.
+    FormatError names the layer and, where there is one, the entry.
+    """
+    with contextlib.ExitStack() as stack:
+        layers = []
+        for descriptor, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True):
+            spool = stack.enter_context(contextlib.closing(FileSpool(scratch)))
+            layers.append(_Layer(store, descriptor, diff_id, spool, limits or Limits(), on_bytes))
+        tree = Tree()
+        for i, entries in enumerate(_read_all(layers, jobs or os.cpu_count() or 1)):
+            with within(f"layers[{i}]"):
+                tree.apply(i, entries)
+        nodes, links = tree.finish()
+        yield Scan(
+            rootfs=Rootfs(nodes, tuple(layer.spool for layer in layers), links),
+            sizes=tuple(layer.spool.size for layer in layers),
+            notes=(*image.notes, *(note for layer in layers for note in layer.notes), *tree.notes),
+        )
+
+
+def _read_all(layers: Sequence[_Layer], jobs: int) -> Iterator[list[Entry]]:
+    """The layers' entries, bottom layer first, while the ones above are still being read."""
+    with ThreadPoolExecutor(jobs, "layer") as workers:
+        futures = [workers.submit(layer.read) for layer in layers]
+        try:
+            for i, future in enumerate(futures):
+                with within(f"layers[{i}]"):
+                    entries = future.result()
+                yield entries
+        finally:
+            for layer in layers:
+                layer.stopped = True
+            workers.shutdown(cancel_futures=True)
+
+
+class _Layer:
+    """One layer on its way from a blob to a spool."""
+
+    def __init__(  # noqa: PLR0913  # set up in one place, from `scan`'s own parameters
+        self,
+        store: Store,
+        descriptor: Descriptor,
+        diff_id: Digest,
+        spool: FileSpool,
+        limits: Limits,
+        on_bytes: Callable[[int], None],
+    ) -> None:
+        self.store = store
+        self.descriptor = descriptor
+        self.diff_id = diff_id
+        self.spool = spool
+        self.limits = limits
+        self.on_bytes = on_bytes
+        self.stopped = False
+        self.notes: list[Finding] = []
+
+    def read(self) -> list[Entry]:
+        """Everything in one pass; only whole, checked layers come out."""
+        unpacked = compression.Decompressor(
+            self._packed(),
+            declared=media_types.codec(self.descriptor.media_type),
+            limits=self.limits.unpacking,
+        )
+        reader = tar.Reader(self._spooled(unpacked), self.limits.tar)
+        entries = list(reader)
+        for message in [*unpacked.warnings, *reader.warnings]:
+            self.notes.append(
+                Finding(
+                    rule="odd-layer",
+                    severity="note",
+                    message=f"{message} (layer {self.descriptor.digest})",
+                )
+            )
+        return entries
+
+    def _packed(self) -> Iterator[bytes]:
+        """The blob's bytes, to the end, then its digest."""
+        hashed = digests.hasher(self.descriptor.digest)
+        with self.store.open(self.descriptor) as source:
+            while chunk := source.read(_READ):
+                if self.stopped:
+                    raise CareenError("stopped")
+                hashed.update(chunk)
+                self.on_bytes(len(chunk))
+                yield chunk
+        if hashed.hexdigest() != digests.encoded(self.descriptor.digest):
+            raise FormatError("blob does not match its digest", at=self.descriptor.digest)
+
+    def _spooled(self, unpacked: Iterable[bytes]) -> Iterator[bytes]:
+        """The tar's bytes, hashed and spooled in a thread beside the one that unpacks the next."""
+        hashed = digests.hasher(self.diff_id)
+        with ThreadPoolExecutor(1, "hash") as beside:
+            pending: Future[None] | None = None
+            for chunk in unpacked:
+                if pending is not None:
+                    pending.result()
+                pending = beside.submit(_keep, hashed, self.spool, chunk)
+                yield chunk
+            if pending is not None:
+                pending.result()
+        if hashed.hexdigest() != digests.encoded(self.diff_id):
+            raise FormatError(
+                f"unpacked layer does not match its diff_id {self.diff_id}",
+                at=self.descriptor.digest,
+            )
+
+
+def _keep(hashed: digests.Hash, spool: FileSpool, chunk: bytes) -> None:
+    hashed.update(chunk)
+    spool.write(chunk)

@@ -1,0 +1,71 @@
+"""The first proof: the finished image is well-formed and is what the source was.
+
+Digests, sizes and diff_ids are checked as the bytes are read (`rootfs.scan` raises); what is left
+to compare here are the documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from careen.finding import Finding
+from careen.formats.strict_json import Object
+from careen.oci.image import Image
+
+__all__ = ["config_kept", "well_formed"]
+
+_REWRITTEN = ("rootfs", "history", "created", "config")  # of an image config
+
+
+def well_formed(image: Image) -> Iterator[Finding]:
+    """History against layers, platform against the config's own word."""
+    yield from image.notes
+    declared = image.manifest.document.get("subject")
+    if declared is not None and not isinstance(declared, dict):
+        yield _error("manifest-subject", "the manifest's subject is not a descriptor")
+
+
+def config_kept(image: Image, source: Image) -> Iterator[Finding]:
+    """Every field of the source's config and manifest is there; only careen's own are new."""
+    yield from _same(image.config.document, source.config.document, "config", _REWRITTEN)
+    inner, before = (one.config.document.get("config") or {} for one in (image, source))
+    yield from _same(inner, before, "config.config", ("Labels",))
+    yield from _texts_kept(image.config.execution.labels, source.config.execution.labels, "label")
+    skip = ("config", "layers", "annotations", "mediaType")
+    yield from _same(image.manifest.document, source.manifest.document, "manifest", skip)
+    yield from _texts_kept(image.manifest.annotations, source.manifest.annotations, "annotation")
+    if len(image.manifest.layers) != 1:
+        yield _error("layer-count", f"{len(image.manifest.layers)} layers after a squash")
+
+
+def _same(after: Object, before: Object, name: str, skip: tuple[str, ...]) -> Iterator[Finding]:
+    for key in sorted({*after, *before} - {*skip}):
+        if after.get(key) != before.get(key):
+            yield _error(
+                "config-changed",
+                f"{name}.{key} is {_short(after.get(key))}, was {_short(before.get(key))}",
+            )
+
+
+def _texts_kept(after: dict[str, str], before: dict[str, str], what: str) -> Iterator[Finding]:
+    for name, value in before.items():
+        if name.startswith("io.careen."):
+            continue
+        key = name.replace("org.opencontainers.image.base.", "io.careen.source.base.")
+        if after.get(key) != value:
+            yield _error(
+                "config-changed", f"{what} {key} is {_short(after.get(key))}, was {_short(value)}"
+            )
+    for key in sorted({*after} - {*before}):
+        if not key.startswith("io.careen."):
+            yield _error("config-changed", f"{what} {key} is new")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _error(rule: str, message: str) -> Finding:
+    return Finding(rule=rule, severity="error", message=message)

@@ -1,0 +1,398 @@
+"""The line of the house, as commented steps: what each command does, reference to reference."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from careen import __version__
+from careen.errors import CareenError, GateError, SourceError, UsageError, within
+from careen.finding import Finding, errors
+from careen.formats.compression import Encoding
+from careen.formats.digest import Digest
+from careen.oci import image as images
+from careen.oci.descriptor import Descriptor
+from careen.oci.image import Image
+from careen.oci.layout import Layout
+from careen.oci.platform import Platform
+from careen.packages import catalog
+from careen.plan import draw
+from careen.plan.closure import Scene
+from careen.plan.plan import Options, Plan, Source
+from careen.profile.profile import Profile
+from careen.rewrite import image as rewriting
+from careen.rewrite.image import Form, Work
+from careen.rootfs import facts
+from careen.rootfs.scan import Scan, scan
+from careen.transport import copy
+from careen.transport.access import Access
+from careen.transport.copy import Delivery, Watch
+from careen.transport.reference import Reference, with_tag
+from careen.verify import judge
+from careen.verify.judge import Sight
+
+__all__ = [
+    "Named",
+    "Opened",
+    "Outcome",
+    "Progress",
+    "Settings",
+    "Target",
+    "harden",
+    "opened",
+    "plan",
+    "squash",
+    "verify",
+]
+
+_RFC3339 = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class Progress(Protocol):
+    """Who is told how far the work is."""
+
+    def task(self, label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """A step of `total` bytes; what it yields takes the bytes done, from any thread."""
+        ...
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to work, whatever the command: threads, folders, access, and who watches."""
+
+    jobs: int
+    progress: Progress
+    source: Access
+    destination: Access
+    platform: Platform | None = None
+    scratch: Path | None = None
+    cache: Path | None = None
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an image goes and in which form. `debug_tag` None: no counterpart."""
+
+    destination: Reference
+    encoding: Encoding
+    oci_manifest: bool = False
+    debug_tag: str | None = None
+    source_name: str = ""
+    source_date_epoch: int | None = None
+    dry_run: bool = False
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """An image under its name: manifest digest, compressed bytes of all layers, their number."""
+
+    reference: str
+    digest: Digest
+    size: int
+    layers: int
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What squash or harden did. `image` and `debug` are None when nothing was pushed."""
+
+    plan: Plan
+    findings: tuple[Finding, ...]
+    source: Named
+    image: Named | None
+    debug: Named | None
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """An image whose layers were all read and checked; the scan lives as long as its block."""
+
+    reference: Reference
+    layout: Layout
+    descriptor: Descriptor
+    image: Image
+    scan: Scan
+    scratch: Path
+
+    @property
+    def bound(self) -> Source:
+        """What a plan for this image is bound to."""
+        return Source(digest=self.descriptor.digest, platform=str(self.image.config.platform))
+
+    def scene(self) -> Scene:
+        """All that a decision or a proof looks at; reads files from the spools."""
+        return _scene(self.image, self.scan)
+
+
+def plan(
+    source: Reference,
+    profile: Profile,
+    options: Options,
+    settings: Settings,
+    *,
+    require_fresh: bool = False,
+) -> Plan:
+    """What would go and why; writes nothing."""
+    with opened(source, settings) as found:
+        return _drawn(found, found.scene(), profile, options, require_fresh=require_fresh)
+
+
+def squash(source: Reference, target: Target, settings: Settings) -> Outcome:
+    """One layer, nothing removed, verified, pushed."""
+    _check_target(target, settings)
+    with opened(source, settings) as found:
+        return _made(found, None, Plan(source=found.bound), target, settings)
+
+
+def harden(
+    source: Reference,
+    target: Target,
+    settings: Settings,
+    *,
+    decide: Profile | Plan,
+    options: Options,
+    require_fresh: bool = False,
+) -> Outcome:
+    """Plan (or take the plan), rewrite, verify, push the image and its debug counterpart.
+
+    SourceError when a plan was drawn for another image; GateError when verification finds an
+    error, or with `require_fresh` when a profile was recorded on another image.
+    """
+    _check_target(target, settings)
+    with opened(source, settings) as found:
+        scene = found.scene()
+        if isinstance(decide, Plan):
+            _check_plan(decide, found)
+            drawn = decide
+        else:
+            drawn = _drawn(found, scene, decide, options, require_fresh=require_fresh)
+        return _made(found, scene, drawn, target, settings)
+
+
+def verify(
+    image: Reference,
+    settings: Settings,
+    *,
+    source: Reference | None = None,
+    plan: Plan | None = None,
+) -> tuple[Finding, ...]:
+    """Read an image again from its bytes and say what is wrong with it.
+
+    Against `source`, the tree must be the source's less what `plan` drops (without a plan:
+    nothing).
+    """
+    with contextlib.ExitStack() as stack:
+        after = stack.enter_context(opened(image, settings))
+        sight = Sight(image=after.image, scene=after.scene(), notes=after.scan.notes)
+        if source is None:
+            return tuple(judge.alone(sight))
+        before = stack.enter_context(opened(source, settings))
+        if plan is not None:
+            _check_plan(plan, before)
+        promised = plan or Plan(source=before.bound)
+        origin = Sight(image=before.image, scene=before.scene())
+        return tuple(judge.against(sight, origin, promised))
+
+
+@contextlib.contextmanager
+def opened(reference: Reference, settings: Settings) -> Iterator[Opened]:
+    """Bring an image within reach and read all of it, every byte checked."""
+    with _scratch(settings) as scratch:
+        room = Layout(settings.cache or scratch / "pulled")
+        with _watched(settings, f"pull {reference}") as watch:
+            found = copy.fetch(reference, settings.source, settings.platform, room, watch)
+        with within(str(reference)):
+            image = images.load(found.layout, found.descriptor, settings.platform)
+        with _scanned(found.layout, image, str(reference), scratch, settings) as read:
+            yield Opened(
+                reference=reference,
+                layout=found.layout,
+                descriptor=found.descriptor,
+                image=image,
+                scan=read,
+                scratch=scratch,
+            )
+
+
+def _drawn(
+    found: Opened, scene: Scene, profile: Profile, options: Options, *, require_fresh: bool
+) -> Plan:
+    drawn = draw.draw(scene, found.bound, profile, options)
+    for finding in drawn.findings:
+        if require_fresh and finding.rule == "profile-other-image":
+            raise GateError(f"{finding.message}; record it again, or leave out --require-fresh")
+    return drawn
+
+
+def _made(
+    found: Opened, scene: Scene | None, drawn: Plan, target: Target, settings: Settings
+) -> Outcome:
+    """From a plan to a pushed, verified image. Without a `scene` nothing may be removed."""
+    if target.dry_run:
+        return _outcome(found, drawn, (), None)
+    layout = Layout(found.scratch / "made")
+    # Write: one layer, a new config and manifest, into a layout of our own.
+    with _task(settings, "write", sum(found.scan.sizes)) as on_bytes:
+        image = rewriting.apply(
+            found.image,
+            found.scan.rootfs,
+            drawn,
+            layout,
+            _form(found, drawn, target, command="harden" if scene else "squash"),
+            Work(jobs=settings.jobs, on_bytes=on_bytes),
+        )
+    # Read it back from its bytes, and prove that it is what was promised.
+    with _scanned(layout, image, "the new image", found.scratch, settings) as read:
+        after = _scene(image, read) if scene else _bare(image, read)
+        before = scene or _bare(found.image, found.scan)
+        findings = tuple(
+            judge.against(
+                Sight(image=image, scene=after, notes=read.notes),
+                Sight(image=found.image, scene=before, notes=found.scan.notes),
+                drawn,
+            )
+        )
+    if errors(findings):
+        return _outcome(found, drawn, findings, None)
+    # Push: blobs, manifests, then tags, the debug counterpart's first.
+    made = Delivery(
+        layout=layout, descriptor=image.manifest.descriptor, tag=_tag(target), linkable=True
+    )
+    debug = Delivery(layout=found.layout, descriptor=found.descriptor, tag=target.debug_tag)
+    deliveries = [made] if target.debug_tag is None else [made, debug]
+    with _watched(settings, f"push {target.destination}") as watch:
+        copy.deliver(
+            deliveries, target.destination, settings.destination, watch, origin=found.reference
+        )
+    return _outcome(found, drawn, findings, (image, target))
+
+
+def _form(found: Opened, drawn: Plan, target: Target, *, command: str) -> Form:
+    facts = {
+        "io.careen.source.digest": found.descriptor.digest,
+        "io.careen.profile.digest": drawn.profile,
+        "io.careen.plan.digest": drawn.digest if drawn.packages else "",
+        "io.careen.source.name": target.source_name,
+        "io.careen.debug": found.descriptor.digest if target.debug_tag is not None else "",
+        "io.careen.version": __version__,
+    }
+    epoch = target.source_date_epoch
+    created = "" if epoch is None else datetime.fromtimestamp(epoch, UTC).strftime(_RFC3339)
+    return Form(
+        encoding=target.encoding,
+        command=f"careen {command} {__version__}",
+        facts={key: value for key, value in facts.items() if value},
+        created=created,
+        oci_manifest=target.oci_manifest,
+    )
+
+
+def _check_target(target: Target, settings: Settings) -> None:
+    """Refuse before hours of work what cannot end well."""
+    if target.debug_tag is not None and target.debug_tag == _tag(target):
+        raise UsageError(f"the debug tag is the image's own tag, {target.debug_tag!r}")
+    if settings.destination.offline and target.destination.transport == "docker":
+        raise UsageError(f"{target.destination}: a registry, and the network is off (--offline)")
+
+
+def _check_plan(drawn: Plan, found: Opened) -> None:
+    if drawn.source != found.bound:
+        raise SourceError(
+            f"the plan is for {drawn.source.digest} ({drawn.source.platform}), "
+            f"{found.reference} is {found.bound.digest} ({found.bound.platform})"
+        )
+
+
+def _outcome(
+    found: Opened, drawn: Plan, findings: tuple[Finding, ...], pushed: tuple[Image, Target] | None
+) -> Outcome:
+    image = debug = None
+    if pushed is not None:
+        made, target = pushed
+        image = _named(str(target.destination), made)
+        if target.debug_tag is not None:
+            debug = _named(str(with_tag(target.destination, target.debug_tag)), found.image)
+    source = _named(str(found.reference), found.image)
+    return Outcome(plan=drawn, findings=findings, source=source, image=image, debug=debug)
+
+
+def _named(reference: str, image: Image) -> Named:
+    return Named(
+        reference=reference,
+        digest=image.manifest.digest,
+        size=sum(layer.size for layer in image.manifest.layers),
+        layers=len(image.manifest.layers),
+    )
+
+
+def _tag(target: Target) -> str | None:
+    destination = target.destination
+    return destination.tag if destination.transport == "docker" else destination.ref
+
+
+def _scene(image: Image, read: Scan) -> Scene:
+    return Scene(
+        rootfs=read.rootfs,
+        facts=facts.read(read.rootfs),
+        catalog=catalog.read(read.rootfs),
+        execution=image.config.execution,
+    )
+
+
+def _bare(image: Image, read: Scan) -> Scene:
+    """The tree alone, for a squash: who owns what plays no part in it."""
+    return Scene(
+        rootfs=read.rootfs,
+        facts=facts.Facts(),
+        catalog=catalog.of([]),
+        execution=image.config.execution,
+    )
+
+
+@contextlib.contextmanager
+def _scanned(
+    layout: Layout, image: Image, name: str, scratch: Path, settings: Settings
+) -> Iterator[Scan]:
+    total = sum(layer.size for layer in image.manifest.layers)
+    with contextlib.ExitStack() as stack:
+        with _task(settings, f"read {name}", total) as on_bytes, within(name):
+            read = stack.enter_context(
+                scan(layout, image, scratch=scratch, jobs=settings.jobs, on_bytes=on_bytes)
+            )
+        yield read
+
+
+@contextlib.contextmanager
+def _scratch(settings: Settings) -> Iterator[Path]:
+    """A folder of our own that goes when the work ends, however it ends."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="careen-", dir=settings.scratch)
+    except OSError as error:
+        where = settings.scratch or tempfile.gettempdir()
+        raise CareenError(f"no scratch space: {error.strerror}", at=str(where)) from error
+    with folder as path:
+        yield Path(path)
+
+
+@contextlib.contextmanager
+def _watched(settings: Settings, label: str) -> Iterator[Watch]:
+    """A task whose size is known only once the work has begun."""
+    with contextlib.ExitStack() as stack:
+        told: list[Callable[[int], None]] = []
+
+        def start(total: int) -> None:
+            told.append(stack.enter_context(settings.progress.task(label, total)))
+
+        def on_bytes(count: int) -> None:
+            for tell in told:
+                tell(count)
+
+        yield Watch(start=start, on_bytes=on_bytes)
+
+
+def _task(
+    settings: Settings, label: str, total: int
+) -> AbstractContextManager[Callable[[int], None]]:
+    return settings.progress.task(label, total)

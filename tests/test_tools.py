@@ -1,0 +1,39 @@
+"""Which package and program names count as interactive tools, and which do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from careen import tools
+
+PACKAGES = {
+    "package manager": "apt apt-utils dpkg python3-pip npm",
+    "interpreter": "perl perl-base python3 python3.11 python3.11-minimal python3-minimal mawk",
+    "network tool": "curl wget netcat-openbsd openssh-client iproute2 iputils-ping rsync",
+    "editor": "nano vim vim-tiny ed",
+    "compiler": "gcc gcc-12 g++-12 clang-14 binutils binutils-x86-64-linux-gnu make golang-1.19-go",
+    None: "libc6 libpython3-stdlib python3-flask libperl5.36 libcurl4 gcc-12-base libgcc-s1 sed "
+    "perl-modules-5.36 base-files python3-dev redis-server libapt-pkg6.0 debconf golang-1.19-doc",
+}  # fmt: skip
+PROGRAMS = {
+    "package manager": "apt-get dpkg pip pip3 pip3.11 npm gem",
+    "interpreter": "python3.11 perl perl5.36.0 ruby node mawk awk gawk lua5.4 tclsh8.6",
+    "network tool": "curl wget nc nc.openbsd ssh ip ping",
+    "editor": "vi vim.basic nano ed",
+    "compiler": "gcc g++-12 x86_64-linux-gnu-gcc-12 cc ld as make go",
+    None: "redis-server grep python3-config ipcs cat dpkg-query editline sh",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, names in PACKAGES.items() for name in names.split()]
+)
+def test_packages(kind: str | None, name: str) -> None:
+    assert tools.of_package(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, names in PROGRAMS.items() for name in names.split()]
+)
+def test_programs(kind: str | None, name: str) -> None:
+    assert tools.of_program(name) == kind
