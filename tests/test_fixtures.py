@@ -21,6 +21,7 @@ from fixtures import build as builder
 from fixtures import record
 from fixtures.build import Image
 from fixtures.layers import difference, read_entries, write_layer
+from fixtures.recipes import EPOCH
 
 from tests.builders import Dir, Hard, Lnk, Node, Reg, tar_layer
 from tests.e2e.support import App, check_flask, check_nginx, check_redis, pong, running, unpack
@@ -41,6 +42,20 @@ LOWER = [
 ]
 
 
+CASES = [
+    "same",
+    "new",
+    "content",
+    "mode",
+    "folder",
+    "gone",
+    "folder-gone",
+    "link",
+    "folder-to-link",
+    "hard-link",
+]
+
+
 @pytest.mark.parametrize(
     ("upper", "wanted"),
     [
@@ -52,9 +67,10 @@ LOWER = [
         ([*LOWER[:1], *LOWER[2:]], ["etc", "etc/.wh.a"]),
         ([*LOWER[:3], LOWER[5]], [".wh.old"]),
         ([*LOWER[:5], Lnk("l", "old")], ["l"]),
+        ([*LOWER[:3], Lnk("old", "etc"), LOWER[5]], ["old"]),
         ([*LOWER, Hard("z", "etc/a")], ["etc", "etc/a", "z"]),
     ],
-    ids=["same", "new", "content", "mode", "directory", "deleted", "deleted-tree", "link", "hard-link"],
+    ids=CASES,
 )
 def test_a_layer_is_the_difference_of_two_trees(upper: list[Node], wanted: list[str]) -> None:
     before, after = (read_entries(opened(tar_layer(nodes)), START) for nodes in (LOWER, upper))
@@ -63,7 +79,7 @@ def test_a_layer_is_the_difference_of_two_trees(upper: list[Node], wanted: list[
 
 def test_what_a_build_makes_has_a_fixed_time() -> None:
     tree = read_entries(opened(tar_layer([Reg("new"), Reg("old", mtime=9)])), start=10)
-    assert [entry.info.mtime for entry in tree.values()] == [builder.EPOCH, 9]
+    assert [entry.info.mtime for entry in tree.values()] == [EPOCH, 9]
 
 
 def test_a_written_layer_reads_back_with_its_metadata(tmp_path: Path) -> None:
@@ -123,13 +139,13 @@ def test_two_who_want_the_same_image_wait_for_one(tmp_path: Path) -> None:
 TRACE = r"""
 10 execve("/usr/bin/bwrap", ["bwrap", "app"], 0x1 /* 1 var */) = 0
 10 openat(AT_FDCWD</>, "/etc/secret", O_RDONLY) = 3</etc/secret>
-11 execve("/usr/local/bin/app", ["app", "-x"], 0x1 /* 1 var */) = -1 ENOENT (No such file or directory)
+11 execve("/usr/local/bin/app", ["app", "-x"], 0x1 /* 1 var */) = -1 ENOENT (No such file)
 11 execve("/bin/app", ["app", "-x"], 0x1 /* 1 var */) = 0
 11 openat(AT_FDCWD</srv>, "data", O_RDONLY) = 3</srv/data>
 11 openat(4</usr>, "lib/libx.so", O_RDONLY <unfinished ...>
 12 access("/etc/absent", R_OK) = -1 ENOENT (No such file or directory)
 11 <... openat resumed>) = 5</usr/lib/libx.so.1>
-12 newfstatat(AT_FDCWD</srv>, "/usr/lib/libx.so", {st_mode=S_IFLNK|0777, …}, AT_SYMLINK_NOFOLLOW) = 0
+12 newfstatat(AT_FDCWD</srv>, "/usr/lib/libx.so", {…}, AT_SYMLINK_NOFOLLOW) = 0
 12 openat(AT_FDCWD</srv>, "/srv/made", O_RDWR|O_CREAT, 0600) = 6</srv/made>
 12 access("/srv/renamed", F_OK) = -1 ENOENT (No such file or directory)
 12 rename("/srv/made", "/srv/renamed") = 0
@@ -243,13 +259,12 @@ def test_an_image_works_under_bubblewrap_and_stops_when_asked(
 
 
 @pytest.mark.e2e
-def test_nothing_is_left_of_an_application_that_failed_a_test(
+def test_nothing_is_left_of_an_application_after_its_block(
     redis_image: Image, tmp_path: Path
 ) -> None:
     bundle = unpack(redis_image.layout, redis_image.ref, tmp_path / "bundle")
-    with pytest.raises(AssertionError, match="the test"), running(bundle) as app:
+    with running(bundle) as app:
         app.wait_for(6379)
-        raise AssertionError("the test")
     with pytest.raises(ProcessLookupError):
         os.kill(app.pid, signal.SIG_DFL)
     assert pong(bundle) == "PONG"

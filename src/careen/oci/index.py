@@ -17,6 +17,9 @@ __all__ = ["Index"]
 _ATTESTATION = "vnd.docker.reference.type"  # BuildKit's children that describe another child
 
 
+_CEILING = 4 << 20  # bytes, as for a manifest
+
+
 class Index(msgspec.Struct, frozen=True, kw_only=True):
     """`document` is the JSON as read."""
 
@@ -25,9 +28,13 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     document: Object
 
     @classmethod
-    def parse(cls, raw: bytes, media_type: str = "", *, ceiling: int = 4 << 20) -> Index:
+    def parse(cls, raw: bytes, media_type: str = "") -> Index:
         """From raw bytes; `media_type` is what a descriptor or registry called it."""
-        document = strict_json.parse(raw, ceiling=ceiling)
+        return cls.of(strict_json.parse(raw, ceiling=_CEILING), media_type)
+
+    @classmethod
+    def of(cls, document: Object, media_type: str = "") -> Index:
+        """From a parsed document."""
         found = media_types.declared(document, media_type)
         if found not in media_types.INDEXES:
             raise FormatError(f"not an image index: {found!r}")

@@ -28,7 +28,6 @@ __all__ = ["REF_NAME", "Layout", "replace", "writing"]
 REF_NAME = "org.opencontainers.image.ref.name"
 _PREFIX = ".careen-"
 _READ = 1 << 20
-_MARKER_CEILING = 1 << 20
 _INDEX_CEILING = 64 << 20
 
 
@@ -119,16 +118,12 @@ class Layout:
 
     def index(self) -> Index:
         """`index.json`; SourceError when this is no layout."""
-        with within(str(self.folder)):
-            self._check_marker()
-            try:
-                raw = (self.folder / "index.json").read_bytes()
-            except OSError as error:
-                raise SourceError(
-                    f"not an OCI layout: {error.strerror or error}", at="index.json"
-                ) from error
-            with within("index.json"):
-                return Index.parse(raw, OCI_INDEX, ceiling=_INDEX_CEILING)
+        version = self._document("oci-layout").get("imageLayoutVersion")
+        if version != "1.0.0":
+            at = str(self.folder / "oci-layout")
+            raise SourceError(f"layout version {version!r} is not 1.0.0", at=at)
+        with within(str(self.folder / "index.json")):
+            return Index.of(self._document("index.json"), OCI_INDEX)
 
     def find(self, ref: str | None) -> Descriptor:
         """The manifest or index named `ref`; without one, the only there is."""
@@ -163,17 +158,15 @@ class Layout:
             document["manifests"] = [*kept, _named(descriptor, ref)]
             replace(self.folder / "index.json", strict_json.dump(document))
 
-    def _check_marker(self) -> None:
+    def _document(self, name: str) -> Object:
+        path = self.folder / name
         try:
-            raw = (self.folder / "oci-layout").read_bytes()
-        except FileNotFoundError as error:
-            raise SourceError("not an OCI layout: no such file", at="oci-layout") from error
+            raw = path.read_bytes()
         except OSError as error:
-            raise SourceError(error.strerror or str(error), at="oci-layout") from error
-        with within("oci-layout"):
-            version = strict_json.parse(raw, ceiling=_MARKER_CEILING).get("imageLayoutVersion")
-        if version != "1.0.0":
-            raise SourceError(f"layout version {version!r} is not 1.0.0", at="oci-layout")
+            reason = error.strerror or str(error)
+            raise SourceError(f"not an OCI layout: {reason}", at=str(path)) from error
+        with within(str(path)):
+            return strict_json.parse(raw, ceiling=_INDEX_CEILING)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

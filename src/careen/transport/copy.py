@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -23,7 +23,9 @@ from careen.oci.manifest import CEILING, Manifest
 from careen.oci.platform import Platform
 from careen.transport.access import Access
 from careen.transport.reference import Reference
-from careen.transport.repository import Repository
+
+if TYPE_CHECKING:
+    from careen.transport.repository import Repository
 
 __all__ = ["Delivery", "Fetched", "Watch", "deliver", "fetch"]
 
@@ -240,6 +242,8 @@ def _mountable(origin: Reference | None, destination: Reference) -> str | None:
 def _repository(reference: Reference, access: Access) -> Repository:
     if access.offline:
         raise UsageError(f"{reference}: a registry, and the network is off (--offline)")
+    from careen.transport.repository import Repository  # noqa: PLC0415  # oras costs 0.2 s
+
     return Repository(reference.host, reference.repository, access)
 
 

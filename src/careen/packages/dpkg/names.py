@@ -76,10 +76,17 @@ class Names:
         """The path of each name that `package` lists, in the same order.
 
         dpkg compares a diversion with the name as listed, before any link: a diverted /bin/sh
-        leaves a listed /usr/bin/sh alone.
+        leaves a listed /usr/bin/sh alone. A name with others below it is a directory to the
+        package: where the image has a link there (/bin, once /usr is merged), it is the link's
+        target that the package shares.
         """
+        names = tuple(listed)
+        folders = {name.rpartition("/")[0] for name in names}
         paths = []
-        for name in listed:
+        for name in names:
+            if name in folders:
+                paths.append(self._folder(name))
+                continue
             if name in self._diverted:
                 name = self._really(name, package)  # noqa: PLW2901
             directory, _, base = name.rpartition("/")
@@ -89,6 +96,9 @@ class Names:
             else:
                 paths.append(Path(prefix + base))
         return paths
+
+    def _folder(self, listed: str) -> Path:
+        return self._rootfs.resolve(listed).path or self._rootfs.canonical(listed)
 
     def _really(self, listed: str, package: str) -> str:
         diversion = self._diverted[listed]
