@@ -13,6 +13,7 @@ that run at once never meet. Nothing of the image is replaced; what the applicat
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 SUITE = Path(__file__).resolve().parents[2] / "fixtures" / "flask" / "suite.py"
+NS_GET_USERNS = 0xB701  # linux/nsfs.h
 SECONDS = 60.0  # until a port must answer: generous, for a busy machine
 FOLLOW = 'mount --bind "$1" /mnt && shift && exec "$@"'
 # In the application's network: connects and hands the socket back (argv: descriptor, port).
@@ -59,23 +61,31 @@ class App:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def inside(self, *argv: str) -> list[str]:
-        """A command line that runs this machine's `argv` in the application's network."""
-        space = f"/proc/{self.pid}/ns"
-        user = [] if os.geteuid() == 0 else [f"--user={space}/user", "--preserve-credentials"]
-        return ["nsenter", f"--net={space}/net", *user, "--", *argv]
+    def run(self, *argv: str, keep: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
+        """Run this machine's `argv` in the application's network; descriptors in `keep` go along."""
+        with contextlib.ExitStack() as stack:
+            spaces = {"net": os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)}
+            stack.callback(os.close, spaces["net"])
+            if os.geteuid() != 0:  # may enter it only through the user namespace that owns it
+                spaces["user"] = fcntl.ioctl(spaces["net"], NS_GET_USERNS)
+                stack.callback(os.close, spaces["user"])
+            options = [f"--{kind}=/proc/self/fd/{number}" for kind, number in spaces.items()]
+            return subprocess.run(
+                ["nsenter", *options, "--preserve-credentials", "--", *argv],
+                pass_fds=[*spaces.values(), *keep],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
 
     def connect(self, port: int) -> socket.socket:
         """A connection to a port of the application; ConnectionError when none listens."""
         here, there = socket.socketpair()
         with here, there:
-            argv = [sys.executable, "-ISc", DIAL, str(there.fileno()), str(port)]
-            done = subprocess.run(
-                self.inside(*argv), pass_fds=[there.fileno()], capture_output=True, check=False
-            )
+            number = there.fileno()
+            done = self.run(sys.executable, "-ISc", DIAL, str(number), str(port), keep=[number])
             if done.returncode:
-                last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-                raise ConnectionError(f"port {port}: {last}")
+                raise ConnectionError(f"port {port}: {done.stderr.strip().rpartition(chr(10))[2]}")
             _, descriptors, _, _ = socket.recv_fds(here, 1, 1)
         connection = socket.socket(fileno=descriptors[0])
         connection.settimeout(30)
@@ -293,8 +303,7 @@ def check_nginx(app: App) -> None:
 def check_flask(app: App, *names: str) -> None:
     """The shop's own test suite, or the named tests of it."""
     app.wait_for(8000)
-    argv = app.inside(sys.executable, "-I", str(SUITE), "http://127.0.0.1:8000", *names)
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = app.run(sys.executable, "-I", str(SUITE), "http://127.0.0.1:8000", *names)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}{app.printed()}"
 
 
