@@ -11,17 +11,18 @@ __all__ = ["Entry", "Kind"]
 Kind = Literal["file", "link", "symlink", "char", "block", "directory", "fifo"]
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One entry, as Go's archive/tar would report it.
 
     Names are `str` with surrogateescape, exactly as stored (not normalised). `mtime` is in
-    nanoseconds since the epoch. `size` is the file's logical size in bytes; a sparse file's
-    `sparse` lists its data regions `(offset, length)`, which lie one after another at
-    `data_offset`. `header_offset` is where the first header block belonging to this entry lies
-    (its pax or GNU long-name blocks come first), so `header_offset … data_offset` are the raw
-    bytes that carry the entry through unchanged; it is negative where no header in the archive
-    says what the entry says. `pax` holds the records that nothing else here models, `xattrs`
-    those of `SCHILY.xattr.`.
+    nanoseconds since the epoch. `size` is the file's logical size in bytes, 0 for all but files;
+    `linkname` is empty for all but links and symlinks, the device numbers 0 for all but devices.
+    A sparse file's `sparse` lists its data regions `(offset, length)`, which lie one after
+    another at `data_offset`. `header_offset` is where the first header block belonging to this
+    entry lies (its pax or GNU long-name blocks come first), so `header_offset … data_offset` are
+    the raw bytes that carry the entry through unchanged; it is negative where no header in the
+    archive says what the entry says. `pax` holds the records that nothing else here models,
+    `xattrs` those of `SCHILY.xattr.`.
     """
 
     kind: Kind

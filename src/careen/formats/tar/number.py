@@ -1,4 +1,8 @@
-"""Numbers in tar headers: octal text and GNU's base-256, as Go's archive/tar parses them."""
+"""Numbers in tar headers: octal text, GNU's base-256, and the decimals of pax records.
+
+Each is read as Go's archive/tar reads it. Where GNU tar and libarchive would read another number
+from the same bytes, it is refused.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,25 @@ from careen.errors import FormatError
 
 __all__ = ["decimal", "nanoseconds", "numeric", "octal"]
 
-_OCTAL = frozenset(b"01234567")
 _BIGGEST = (1 << 63) - 1
 
 
 def octal(field: bytes, what: str) -> int:
-    """Octal digits, padded with spaces or NULs on both sides; nothing at all is 0."""
+    """Octal digits, padded with spaces or NULs; nothing at all is 0."""
     digits = field.strip(b" \0").partition(b"\0")[0]
     if not digits:
         return 0
-    if not _OCTAL.issuperset(digits):
-        raise FormatError(f"{what} is not an octal number: {bytes(field)!r}")
-    return int(digits, 8)
+    if field.lstrip(b" ")[0] == 0:  # Go reads on, all others are done and have read 0
+        raise FormatError(f"{what} begins with a NUL: {field!r}")
+    try:
+        if digits.isdigit():  # int() alone would take signs and underscores too
+            return int(digits, 8)
+    except ValueError:
+        pass
+    raise FormatError(f"{what} is not an octal number: {field!r}")
 
 
-@functools.lru_cache(1 << 14)  # modes, owners and times repeat
+@functools.lru_cache(1 << 14)  # sizes and times repeat
 def numeric(field: bytes, what: str) -> int:
     """Octal, or base-256 two's complement when the first bit is set."""
     if not field[0] & 0x80:
@@ -37,14 +45,14 @@ def numeric(field: bytes, what: str) -> int:
 
 
 def decimal(value: bytes, what: str) -> int:
-    """A pax record's integer; a sign is allowed, as in Go's ParseInt, and nothing else."""
-    digits = value[1:] if value[:1] in (b"-", b"+") else value
-    if not digits.isdigit() or len(digits) > 19:
+    """A pax record's integer: digits after at most a minus (Go alone would read a plus)."""
+    digits = value.removeprefix(b"-").lstrip(b"0")
+    if not value[-1:].isdigit() or not (digits.isdigit() or not digits):
         raise FormatError(f"{what} is not a number: {value[:40]!r}")
-    number = int(value)
-    if abs(number) > _BIGGEST:
+    number = int(digits or b"0") if len(digits) < 20 else _BIGGEST + 1
+    if number > _BIGGEST:
         raise FormatError(f"{what} does not fit in 64 bits")
-    return number
+    return -number if value.startswith(b"-") else number
 
 
 def nanoseconds(value: bytes, what: str) -> int:

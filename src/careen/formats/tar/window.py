@@ -12,13 +12,18 @@ BLOCK = 512
 
 
 class Window:
-    """`offset` is the position in the whole stream. Data that is skipped is never copied."""
+    """One pass over chunks of any cut. Data that is skipped is never copied."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
         self._chunk = b""
         self._at = 0
-        self.offset = 0
+        self._before = 0  # bytes of all earlier chunks
+
+    @property
+    def offset(self) -> int:
+        """The position in the whole stream."""
+        return self._before + self._at
 
     def block(self) -> bytes | None:
         """The next 512 bytes; None at the end, FormatError inside a block."""
@@ -26,7 +31,6 @@ class Window:
         block = self._chunk[start : start + BLOCK]
         if len(block) == BLOCK:
             self._at = start + BLOCK
-            self.offset += BLOCK
             return block
         return self._joined(block)
 
@@ -37,10 +41,9 @@ class Window:
         while missing:
             part = self._chunk[self._at : self._at + missing]
             if not part and not self._refill():
-                raise FormatError(f"the archive ends inside an entry, at byte {self.offset}")
+                raise FormatError("the archive ends inside an extended header")
             parts.append(part)
             self._at += len(part)
-            self.offset += len(part)
             missing -= len(part)
         self.skip(-size % BLOCK)
         return b"".join(parts)
@@ -48,12 +51,11 @@ class Window:
     def skip(self, size: int) -> None:
         """Pass over `size` bytes; FormatError when the stream ends before."""
         at = self._at + size
-        self.offset += size
         while at > len(self._chunk):
             at -= len(self._chunk)
             self._at = len(self._chunk)
             if not self._refill():
-                raise FormatError(f"the archive ends {at} bytes inside an entry")
+                raise FormatError(f"the archive ends {at} bytes before the end of the entry's data")
         self._at = at
 
     def drain(self) -> None:
@@ -71,14 +73,14 @@ class Window:
                 return None
             self._at = min(len(self._chunk), BLOCK - len(head))
             head += self._chunk[: self._at]
-        self.offset += BLOCK
         return head
 
     def _refill(self) -> bool:
         """The next chunk that is not empty; False when there is none."""
+        self._before += len(self._chunk)
+        self._chunk, self._at = b"", 0
         for chunk in self._chunks:
             if chunk:
-                self._chunk, self._at = chunk, 0
+                self._chunk = chunk
                 return True
-        self._chunk, self._at = b"", 0
         return False
