@@ -119,7 +119,7 @@ def put(layout: Path, data: bytes) -> dict[str, Any]:
     return {"digest": digest(data), "size": len(data)}
 
 
-def image_layout(  # noqa: PLR0913
+def image_layout(
     layout: Path,
     layers: list[bytes],
     *,
@@ -134,7 +134,7 @@ def image_layout(  # noqa: PLR0913
 ) -> dict[str, Any]:
     """Write an image of uncompressed `layers` into `layout`; returns the manifest's descriptor.
 
-    `config` is the image config's inner `config`; the `change_…` objects overwrite top-level fields.
+    `config` is the image config's inner `config`; `change_…` objects overwrite top-level fields.
     """
     docker = family == "docker"
     os_name, architecture, *variant = platform.split("/")
@@ -186,9 +186,7 @@ def image_layout(  # noqa: PLR0913
 def add_to_index(layout: Path, descriptor: dict[str, Any], tag: str | None) -> None:
     (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     path = layout / "index.json"
-    index = (
-        json.loads(path.read_text()) if path.exists() else {"schemaVersion": 2, "manifests": []}
-    )
+    index = json.loads(path.read_text()) if path.exists() else {"schemaVersion": 2, "manifests": []}
     named = {"annotations": {"org.opencontainers.image.ref.name": tag}} if tag else {}
     index["manifests"].append({**descriptor, **named})
     path.write_text(json.dumps(index))

@@ -62,7 +62,7 @@ class App:
     log: Path
 
     def run(self, *argv: str, keep: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
-        """Run this machine's `argv` in the application's network; descriptors in `keep` go along."""
+        """Run this machine's `argv` in the application's network, with the descriptors `keep`."""
         with contextlib.ExitStack() as stack:
             spaces = {"net": os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)}
             stack.callback(os.close, spaces["net"])
@@ -97,7 +97,7 @@ class App:
         while True:
             try:
                 self.connect(port).close()
-            except ConnectionError as error:
+            except OSError as error:  # a dead one has no namespaces to enter
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     raise AssertionError(f"{error}\n{self.printed()}") from error
                 time.sleep(0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_a_blob_that_is_not_what_was_expected_leaves_nothing(tmp_path: Path, wro
 
 
 def test_a_producer_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    def chunks():  # type: ignore[no-untyped-def]
+    def chunks() -> Iterator[bytes]:
         yield b"a"
         raise SourceError("gone")
 

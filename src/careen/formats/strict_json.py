@@ -11,17 +11,37 @@ from typing import Any, NoReturn
 
 from careen.errors import FormatError
 
-__all__ = ["Object", "dump", "parse"]
+__all__ = ["Object", "dump", "parse", "parse_list"]
 
 Object = dict[str, Any]
 
 
 def parse(raw: bytes, *, ceiling: int) -> Object:
     """The JSON object in `raw` (UTF-8, at most `ceiling` bytes), key order kept."""
+    document = _load(raw, ceiling)
+    if not isinstance(document, dict):
+        raise FormatError("not a JSON object")
+    return document
+
+
+def parse_list(raw: bytes, *, ceiling: int) -> list[Any]:
+    """The same for the one document of ours that is a list, `docker save`'s manifest.json."""
+    document = _load(raw, ceiling)
+    if not isinstance(document, list):
+        raise FormatError("not a JSON list")
+    return document
+
+
+def dump(document: Object) -> bytes:
+    """Compact UTF-8 (ASCII escapes), keys in the order given: the same value, the same bytes."""
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _load(raw: bytes, ceiling: int) -> Any:
     if len(raw) > ceiling:
         raise FormatError(f"document of {len(raw)} bytes is over the limit of {ceiling}")
     try:
-        document = json.loads(
+        return json.loads(
             raw.decode("utf-8"),
             object_pairs_hook=_unique,
             parse_constant=_refuse_constant,
@@ -33,22 +53,14 @@ def parse(raw: bytes, *, ceiling: int) -> Object:
         raise FormatError("JSON is nested too deeply") from error
     except ValueError as error:
         raise FormatError(f"not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise FormatError("not a JSON object")
-    return document
-
-
-def dump(document: Object) -> bytes:
-    """Compact UTF-8 (ASCII escapes), keys in the order given: the same value, the same bytes."""
-    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Object:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise FormatError(f"duplicate key {twice!r}")
+    found: Object = {}
+    for key, value in pairs:
+        if key in found:
+            raise FormatError(f"duplicate key {key!r}")
+        found[key] = value
     return found
 
 

@@ -23,7 +23,7 @@ from careen.oci.descriptor import Descriptor
 from careen.oci.index import Index
 from careen.oci.media_type import OCI_INDEX
 
-__all__ = ["REF_NAME", "Layout", "replace", "writing"]
+__all__ = ["REF_NAME", "Layout", "check_version", "named", "replace", "writing"]
 
 REF_NAME = "org.opencontainers.image.ref.name"
 _PREFIX = ".careen-"
@@ -118,27 +118,17 @@ class Layout:
 
     def index(self) -> Index:
         """`index.json`; SourceError when this is no layout."""
-        version = self._document("oci-layout").get("imageLayoutVersion")
-        if version != "1.0.0":
-            at = str(self.folder / "oci-layout")
-            raise SourceError(f"layout version {version!r} is not 1.0.0", at=at)
+        marker, document = self._document("oci-layout"), self._document("index.json")
+        with within(str(self.folder / "oci-layout")):
+            check_version(marker)
         with within(str(self.folder / "index.json")):
-            return Index.of(self._document("index.json"), OCI_INDEX)
+            return Index.of(document, OCI_INDEX)
 
     def find(self, ref: str | None) -> Descriptor:
         """The manifest or index named `ref`; without one, the only there is."""
-        manifests = self.index().manifests
-        named = [(child.annotations.get(REF_NAME, ""), child) for child in manifests]
-        found = [child for name, child in named if ref is None or name == ref]
-        if len({child.digest for child in found}) == 1:
-            return found[0]
-        choices = ", ".join(sorted(name or f"@{child.digest}" for name, child in named)) or "none"
-        if ref is None:
-            raise SourceError(
-                f"{len(found)} images; name one as oci:DIR:REF, of: {choices}", at=str(self.folder)
-            )
-        problem = "no image" if not found else "several images"
-        raise SourceError(f"{problem} named {ref!r}; there are: {choices}", at=str(self.folder))
+        index = self.index()
+        with within(str(self.folder)):
+            return named(index, ref, form="oci:DIR:REF")
 
     def tag(self, descriptor: Descriptor, ref: str | None) -> None:
         """Name a manifest whose blobs are all here; a former one of that name loses it."""
@@ -182,6 +172,29 @@ class Layout:
             yield
         finally:
             os.close(handle)
+
+
+def check_version(document: Object) -> None:
+    """SourceError when the file `oci-layout` tells of a layout that is not ours to read."""
+    version = document.get("imageLayoutVersion")
+    if version != "1.0.0":
+        raise SourceError(f"layout version {version!r} is not 1.0.0")
+
+
+def named(index: Index, ref: str | None, *, form: str) -> Descriptor:
+    """The one that a layout's index lists as `ref`; without one, the only there is.
+
+    SourceError, which lists the choices, when there is not one; `form` says how to write a REF.
+    """
+    pairs = [(child.annotations.get(REF_NAME, ""), child) for child in index.manifests]
+    found = [child for name, child in pairs if ref is None or name == ref]
+    if len({child.digest for child in found}) == 1:
+        return found[0]
+    choices = ", ".join(sorted(name or f"@{child.digest}" for name, child in pairs)) or "none"
+    if ref is None:
+        raise SourceError(f"{len(found)} images; name one as {form}, of: {choices}")
+    problem = "no image" if not found else "several images"
+    raise SourceError(f"{problem} named {ref!r}; there are: {choices}")
 
 
 @contextlib.contextmanager
