@@ -11,7 +11,7 @@ __all__ = ["Finding", "Severity", "errors"]
 Severity = Literal["error", "warning", "note"]
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`rule` is a stable name (`dangling-link`); `path` is absolute, or "" for the whole image."""
 
     rule: str

@@ -70,13 +70,23 @@ def debian(
     nodes: Sequence[Node] = (),
 ) -> Rootfs:
     """`packages` installed, with their files; `files` are more files of the database's, by name."""
-    table = [*USRMERGE, Reg(f"{HOME}/status", "".join(one.stanza for one in packages))]
-    table += [Reg(f"{HOME}/info/format", "1\n")]
+    return rootfs(table(packages, files, nodes=nodes))
+
+
+def table(
+    packages: Sequence[Pkg],
+    files: Mapping[str, Any] | None = None,
+    *,
+    nodes: Sequence[Node] = (),
+) -> list[Node]:
+    """The same as nodes; those of `nodes` come last, and win."""
+    rows = [*USRMERGE, Reg(f"{HOME}/status", "".join(one.stanza for one in packages))]
+    rows += [Reg(f"{HOME}/info/format", "1\n")]
     for one in packages:
-        table += one.nodes
-        table += [Reg(_merged(path), path) for path in (*one.files, *one.conffiles)]
-    table += [Reg(f"{HOME}/{name}", data) for name, data in (files or {}).items()]
-    return rootfs([*table, *nodes])
+        rows += one.nodes
+        rows += [Reg(_merged(path), path) for path in (*one.files, *one.conffiles)]
+    rows += [Reg(f"{HOME}/{name}", data) for name, data in (files or {}).items()]
+    return [*rows, *nodes]
 
 
 def _merged(path: str) -> str:

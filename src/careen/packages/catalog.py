@@ -30,6 +30,17 @@ class Records(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What is odd about it, a sentence each."""
 
+    @property
+    def refused(self) -> str:
+        """Why nothing may be removed from it, "" when it may be edited."""
+
+    def relinked(self, dropped: frozenset[Path]) -> Mapping[Path, str | None]:
+        """The symlinks that it manages and that change when `dropped` goes.
+
+        Each with its new target, None for one that goes with the last thing that it could lead to.
+        """
+        ...
+
     def edit(
         self, removed: frozenset[str], dropped: frozenset[Path]
     ) -> Mapping[Path, bytes | None]:

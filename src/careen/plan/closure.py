@@ -17,12 +17,23 @@ from careen import linkage
 from careen.oci.config import Execution
 from careen.packages.catalog import Catalog
 from careen.packages.package import Package
-from careen.plan.rules import is_documentation
+from careen.plan.rules import COMPANIONS, is_documentation
 from careen.rootfs.facts import Facts
-from careen.rootfs.path import Path, absolute, join, name, parent
+from careen.rootfs.path import Path, absolute, join, name, normal, parent
 from careen.rootfs.rootfs import Rootfs
 
-__all__ = ["Because", "Closure", "Lost", "Scene", "Seed", "close", "located", "view"]
+__all__ = [
+    "Because",
+    "Closure",
+    "Going",
+    "Lost",
+    "Scene",
+    "Seed",
+    "close",
+    "located",
+    "told",
+    "view",
+]
 
 _PATH = (
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # what runtimes set by default
@@ -41,8 +52,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 class Because(msgspec.Struct, frozen=True, kw_only=True):
     """Why something is needed: the rule's name, a phrase, and the path or package before it.
 
-    The phrase completes "it stays: …", as in `needed by /usr/bin/redis-server`. `origin` is ""
-    where the chain begins; `package:NAME` names a package.
+    The phrase stands by itself, as in `libssl.so.3 is loaded by /usr/bin/redis-server`. `origin`
+    is absolute, "" where the chain begins; `package:ID` names a package.
     """
 
     rule: str
@@ -56,6 +67,19 @@ class Seed(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     because: Because
     program: bool = False
+
+
+class Going(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes by decision, before anything is known to be needed.
+
+    Of `paths` and `packages` (by id) the closure notes that they are needed, and goes no further:
+    what only they need goes with them. `idle` paths count only when something needs them, even in
+    a package that stays.
+    """
+
+    packages: frozenset[str] = frozenset()
+    paths: frozenset[Path] = frozenset()
+    idle: frozenset[Path] = frozenset()
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,13 +98,19 @@ class Closure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def close(
-    scene: Scene, seeds: Iterable[Seed], packages: Mapping[str, Because], *, depends: bool
+    scene: Scene,
+    seeds: Iterable[Seed],
+    packages: Mapping[str, Because],
+    going: Going,
+    *,
+    policy: str,
 ) -> Closure:
     """The closure over `seeds` and over `packages` that stay by decision.
 
-    With `depends`, what used packages declare to depend on is used too.
+    Under `conservative`, what used packages declare to depend on is used too; under any policy
+    but `strict`, what libraries reach for without linking (`rules.COMPANIONS`).
     """
-    closing = _Closing(scene, depends=depends)
+    closing = _Closing(scene, going, policy)
     for seed in seeds:
         if seed.program:
             closing.command(seed.text, seed.because)
@@ -93,6 +123,30 @@ def close(
             closing.survive(path)
     closing.run()
     return Closure(paths=closing.paths, packages=closing.packages, lost=tuple(closing.lost))
+
+
+def told(because: Because, closure: Closure, catalog: Catalog) -> str:
+    """The whole chain of reasons, nearest first, down to what was seen, asked for or configured."""
+    phrases = [because.phrase]
+    seen: set[str] = set()
+    while because.origin and because.origin not in seen:
+        seen.add(because.origin)
+        before = _before(because.origin, closure, catalog)
+        if before is None:  # a program that no package owns
+            break
+        phrases.append(before.phrase)
+        because = before
+    return "; ".join(phrases)
+
+
+def _before(origin: str, closure: Closure, catalog: Catalog) -> Because | None:
+    if origin.startswith("package:"):
+        return closure.packages.get(origin.removeprefix("package:"))
+    path = normal(origin)
+    if path in closure.paths:
+        return closure.paths[path]
+    owners = catalog.owners.get(path, ())  # not used itself: it stays with its package
+    return next((closure.packages[id] for id in owners if id in closure.packages), None)
 
 
 def view(scene: Scene) -> linkage.View:
@@ -121,16 +175,19 @@ def located(program: str, rootfs: Rootfs, execution: Execution) -> str:
 class _Closing:
     """The work list. `follow`, `add` and `use` only note; `run` works off what was noted."""
 
-    def __init__(self, scene: Scene, *, depends: bool) -> None:
+    def __init__(self, scene: Scene, going: Going, policy: str) -> None:
         self.rootfs, self.facts, self.catalog = scene.rootfs, scene.facts, scene.catalog
         self.view = view(scene)
-        self.depends = depends
+        self.going = going
+        self.policy = policy
         self.execution = scene.execution
         self.providers = _providers(scene.catalog)
         self.paths: dict[Path, Because] = {}
         self.packages: dict[str, Because] = {}
         self.lost: list[Lost] = []
-        self._survivors: set[Path] = set()
+        self._followed: set[Path] = set()
+        self._loaded: set[Path] = set()
+        self._passed = going.idle | going.paths
         self._waiting: deque[Path | Package] = deque()
 
     def run(self) -> None:
@@ -154,20 +211,26 @@ class _Closing:
 
     def add(self, path: Path, because: Because) -> None:
         """A path that is there, under its stored name."""
-        if path not in self.paths:
-            self.paths[path] = because
+        self.paths.setdefault(path, because)
+        if path not in self._followed and path not in self.going.paths:
+            self._followed.add(path)
             self._waiting.append(path)
 
     def use(self, id: str, because: Because) -> None:
         """A package stays."""
         if id not in self.packages:
             self.packages[id] = because
-            self._waiting.append(self.catalog.packages[id])
+            if id not in self.going.packages:
+                self._waiting.append(self.catalog.packages[id])
 
     def survive(self, path: Path) -> None:
         """An ELF file that stays whether or not it was used: what it loads must stay as well."""
-        if path in self.facts.elf and path not in self._survivors:
-            self._survivors.add(path)
+        if path in self.facts.elf and path not in self._passed:
+            self._load(path)
+
+    def _load(self, path: Path) -> None:
+        if path not in self._loaded:
+            self._loaded.add(path)
             self._libraries(path)
 
     def _path(self, path: Path) -> None:
@@ -177,10 +240,9 @@ class _Closing:
             self.follow(origin, Because(rule="link", phrase=f"{origin} leads to it", origin=origin))
         if kind != "directory" and not is_documentation(path):
             for id in self.catalog.owners.get(path, ()):
-                self.use(id, Because(rule="owner", phrase=f"owns {origin}", origin=origin))
-        if path in self.facts.scripts:
-            self._libraries(path)
-        self.survive(path)
+                self.use(id, Because(rule="owner", phrase=f"{id} owns {origin}", origin=origin))
+        if path in self.facts.elf or path in self.facts.scripts:
+            self._load(path)
         self._bytecode(path)
 
     def _package(self, package: Package) -> None:
@@ -190,22 +252,41 @@ class _Closing:
             if inode is not None and inode.kind == "symlink":
                 self._linked(path, package)
             self.survive(path)
-        if self.depends:
+        if self.policy != "strict":
+            self._accompanied(package)
+        if self.policy == "conservative":
             for group in package.depends:
                 self._depended(package, group)
 
     def _linked(self, path: Path, package: Package) -> None:
-        """Where a kept package's link leads stays, and keeps its packages, documents too."""
+        """Where a kept package's link leads stays, and keeps its packages.
+
+        Nothing ran a script there, so its interpreter is not needed. One document may be lost, with
+        the link to it: what must accompany a package is its copyright, or a directory of documents.
+        """
         found = self.rootfs.resolve(absolute(path))
-        if found.path is None:
+        if found.path is None or path in self.going.paths:
             return
         phrase = f"{absolute(path)}, a link of {package.id}, leads to it"
         because = Because(rule="link", phrase=phrase, origin=f"package:{package.id}")
         for target in (*found.hops, found.path):
-            self.add(target, because)
             owners = self.catalog.owners.get(target, ())
-            if self.rootfs.nodes[target].kind != "directory" or len(owners) == 1:
+            kind = self.rootfs.nodes[target].kind
+            lesser = is_documentation(path) and is_documentation(target) and kind != "directory"
+            if package.id in owners or (lesser and name(target) != "copyright"):
+                continue
+            self.paths.setdefault(target, because)
+            if target in self.facts.elf and target not in self.going.paths:
+                self._load(target)
+            if kind != "directory" or len(owners) == 1:
                 for id in owners:
+                    self.use(id, because)
+
+    def _accompanied(self, package: Package) -> None:
+        for rule in COMPANIONS:
+            if package.name in rule.of and (not rule.when or rule.when in self.providers):
+                because = Because(rule="data", phrase=rule.why, origin=f"package:{package.id}")
+                for id in self.providers.get(rule.package, ()):
                     self.use(id, because)
 
     def _depended(self, package: Package, group: tuple[str, ...]) -> None:
@@ -225,6 +306,9 @@ class _Closing:
             because = Because(rule=rule, phrase=f"{found.name} {verb} {by}", origin=by)
             for step in (*found.hops, found.path):
                 self.add(step, because)
+            if found.via == "ld.so.cache":
+                phrase = f"says where {found.name} is, for {by}"
+                self.follow("/etc/ld.so.cache", Because(rule=rule, phrase=phrase, origin=by))
         for lacking in loads.missing:
             by = absolute(lacking.needed_by)
             because = Because(rule=rule, phrase=f"asked for by {by}", origin=by)

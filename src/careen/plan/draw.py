@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 from careen.errors import SourceError
-from careen.finding import Finding
-from careen.packages.package import Package
-from careen.plan import leftovers, seeds, selection, shells
-from careen.plan.closure import Because, Closure, Scene, Seed, close
+from careen.plan import asked as asks
+from careen.plan import findings, leftovers, seeds, selection, shells
+from careen.plan.asked import Asked
+from careen.plan.closure import Closure, Going, Scene, close
 from careen.plan.drops import Drops
-from careen.plan.plan import Options, PackageDecision, PathDecision, Plan, Source, Totals
+from careen.plan.plan import Decision, Options, PackageDecision, PathDecision, Plan, Source, Totals
 from careen.plan.selection import Selection
 from careen.profile import profile as profiles
 from careen.profile.profile import Profile
@@ -25,65 +24,90 @@ __all__ = ["draw"]
 def draw(scene: Scene, source: Source, profile: Profile, options: Options) -> Plan:
     """The plan for this image; SourceError when what is asked cannot be done."""
     if scene.catalog.unsupported:
-        raise SourceError(scene.catalog.unsupported[0])
-    keep = selection.of([*_patterns(profile.keep), *options.keep], "keep")
-    drop = selection.of([*_patterns(profile.drop), *options.drop], "drop")
+        raise SourceError(
+            f"{scene.catalog.unsupported[0]}, so nothing can be removed; squash works without it"
+        )
+    # What people ask, and what is needed.
+    keep, drop = _selections(scene, profile, options)
+    asked = asks.of(scene, keep, drop)
     found = shells.find(scene)
     closure = close(
         scene,
-        [*seeds.paths(scene, profile, keep), *_kept_shells(found, options)],
+        [*seeds.paths(scene, profile, keep), *shells.seeds(found, options.shells)],
         seeds.packages(scene, keep, options.policy),
-        depends=options.policy == "conservative",
+        _going(scene, asked, found, keep, options),
+        policy=options.policy,
     )
-    drops = Drops(scene, closure, _removed(scene, closure, keep, drop))
-    _drop_packages(drops)
-    _drop_asked(drops, keep, drop)
-    _drop_shells(drops, found, options)
-    leftovers.caches(drops)
-    drops.settle([leftovers.bytecode, leftovers.links, leftovers.directories])
-    _settle_records(drops)
-    paths = [*_dropped(drops), *_edited(drops)]
+    # What goes, and what the plan says of it.
+    drops = Drops(scene, closure, _removed(scene, closure, asked))
+    _decide(drops, asked, found, keep, options)
+    paths = [*_dropped(drops), *_turned(drops), *_edited(drops)]
+    absent = findings.absent(closure)
     return Plan(
         source=source,
         profile=profiles.digest(profile),
         options=options,
         packages=tuple(_decisions(drops)),
         paths=tuple(sorted(paths, key=lambda item: order(normal(item.path)))),
-        findings=tuple(_findings(drops, profile, source, found)),
+        absent=absent,
+        findings=(
+            *findings.about_profile(profile, source, absent),
+            *findings.about_closure(closure),
+            *findings.about_databases(scene.catalog),
+            *findings.about_essential(drops),
+            *findings.about_asked(scene, closure, asked, keep, drop),
+            *shells.findings(drops, found, keep),
+        ),
         totals=_totals(drops, paths, found),
     )
 
 
-def _patterns(asked: profiles.Keep | profiles.Drop) -> list[str]:
-    return [*asked.packages, *asked.paths]
+def _decide(
+    drops: Drops, asked: Asked, found: Mapping[Path, Path], keep: Selection, options: Options
+) -> None:
+    """Every rule, each after those that it follows from."""
+    _drop_packages(drops)
+    _drop_asked(drops, asked)
+    shells.drop(drops, found, keep, options)
+    leftovers.caches(drops)
+    drops.settle(
+        [leftovers.alternatives, leftovers.bytecode, leftovers.links, leftovers.directories]
+    )
+    _settle_records(drops)
 
 
-def _kept_shells(found: Mapping[Path, Path], options: Options) -> Iterator[Seed]:
-    if options.shells == "keep":
-        for path in found:
-            because = Because(rule="keep", phrase="a shell, kept by --shells keep")
-            yield Seed(text=absolute(path), because=because)
+def _selections(scene: Scene, profile: Profile, options: Options) -> tuple[Selection, Selection]:
+    kept = [*profile.keep.packages, *profile.keep.paths, *options.keep]
+    dropped = [*profile.drop.packages, *profile.drop.paths, *options.drop]
+    return (
+        selection.of(kept, "keep", scene.rootfs),
+        selection.of(dropped, "drop", scene.rootfs),
+    )
 
 
-def _removed(scene: Scene, closure: Closure, keep: Selection, drop: Selection) -> dict[str, str]:
+def _going(
+    scene: Scene, asked: Asked, found: Mapping[Path, Path], keep: Selection, options: Options
+) -> Going:
+    """What the closure passes over: what people ask to drop, and shells that may go."""
+    files = frozenset(asked.files(scene.catalog))
+    free = [pair for pair in found.items() if not shells.held(scene, keep, *pair)]
+    forced = options.shells == "remove" and options.force
+    return Going(
+        packages=frozenset(asked.packages),
+        paths=files.union(*free) if forced else files,
+        idle=frozenset(target for _, target in free),
+    )
+
+
+def _removed(scene: Scene, closure: Closure, asked: Asked) -> dict[str, str]:
     """The packages that go, by id, with the reason."""
     found: dict[str, str] = {}
-    for id, package in scene.catalog.packages.items():
-        asked = drop.package(package)
-        if asked is not None:
-            _check_drop(package, asked, keep)
-            found[id] = f"asked for: {asked}"
+    for id in scene.catalog.packages:
+        if id in asked.packages:
+            found[id] = f"asked for: {asked.packages[id]}"
         elif id not in closure.packages:
             found[id] = "nothing that it owns is used"
     return found
-
-
-def _check_drop(package: Package, asked: str, keep: Selection) -> None:
-    kept = keep.package(package)
-    if kept is not None:
-        raise SourceError(f"{package.id} is to be kept ({kept}) and dropped ({asked})")
-    if package.unreadable:
-        raise SourceError(f"{package.id} cannot be dropped: {package.unreadable}")
 
 
 def _drop_packages(drops: Drops) -> None:
@@ -95,65 +119,50 @@ def _drop_packages(drops: Drops) -> None:
                 drops.drop(path, f"its package {id} goes")
 
 
-def _drop_asked(drops: Drops, keep: Selection, drop: Selection) -> None:
-    if not drop.path_globs:
-        return
-    for path in reversed(drops.scene.rootfs.nodes):
-        pattern = drop.path(path) if path else None
-        if pattern is None:
-            continue
-        kept = keep.path(path)
-        if kept is not None:
-            raise SourceError(f"{absolute(path)} is to be kept ({kept}) and dropped ({pattern})")
+def _drop_asked(drops: Drops, asked: Asked) -> None:
+    """Children before their directories, which go once they are empty."""
+    for path, pattern in reversed(list(asked.paths.items())):
         if not any(drops.stays(child) for child in drops.scene.rootfs.children(path)):
             drops.drop(path, f"asked for: {pattern}")
 
 
-def _drop_shells(drops: Drops, found: Mapping[Path, Path], options: Options) -> None:
-    """A shell goes with all its names, unless the closure needs it or people want it."""
-    for path, target in found.items():
-        because = drops.closure.paths.get(target)
-        if because is not None and options.shells == "remove" and not options.force:
-            raise SourceError(
-                f"a shell is needed, {absolute(path)}: {because.phrase}; change that in the image, "
-                "or overrule with --force"
-            )
-        if because is None or options.shells == "remove":
-            drops.drop(target, "a shell that nothing uses")
-            drops.drop(path, "a shell that nothing uses")
-
-
 def _settle_records(drops: Drops) -> None:
     """A package of which a file stays stays on record: its removal becomes partial."""
-    for id in [id for id in drops.removed if not all(map(drops.gone, drops.own_files(id)))]:
+    for id in tuple(drops.removed):
+        left = [path for path in drops.own_files(id) if not drops.gone(path)]
+        if left:
+            drops.partial[id] = f"{absolute(left[0])} stays: {_why_path(drops, left[0])}"
+    for id in drops.partial:
         del drops.removed[id]
+
+
+def _why_path(drops: Drops, path: Path) -> str:
+    because = drops.closure.paths.get(path)
+    return because.phrase if because is not None else asks.untouchable(path, drops.scene.catalog)
 
 
 def _decisions(drops: Drops) -> Iterator[PackageDecision]:
     nodes = drops.scene.rootfs.nodes
     for id, package in sorted(drops.scene.catalog.packages.items()):
         files = [path for path in package.paths if path in nodes and not drops.is_directory(path)]
-        dropped = sum(path in drops.reasons for path in files)
-        staying: Literal["partial", "keep"] = "partial" if dropped else "keep"
+        decision: Decision = "partial" if any(map(drops.gone, package.paths)) else "keep"
         yield PackageDecision(
             id=id,
             name=package.name,
             version=package.version,
             arch=package.architecture,
             database=package.database,
-            decision="remove" if id in drops.removed else staying,
-            reason=drops.removed.get(id) or _why(drops.closure, id),
+            decision="remove" if id in drops.removed else decision,
+            reason=drops.removed.get(id) or drops.partial.get(id) or _why(drops.closure, id),
             bytes=sum(nodes[path].entry.size for path in files),
             files=len(files),
-            dropped=dropped,
+            dropped=sum(map(drops.gone, files)),
         )
 
 
 def _why(closure: Closure, id: str) -> str:
     """Why a package stays: its first reason, and the reason of the path behind it."""
-    because = closure.packages.get(id)
-    if because is None:
-        return "a file of it stays"
+    because = closure.packages[id]
     behind = closure.paths.get(normal(because.origin)) if because.rule == "owner" else None
     return f"{because.origin}: {behind.phrase}" if behind is not None else because.phrase
 
@@ -172,6 +181,18 @@ def _dropped(drops: Drops) -> Iterator[PathDecision]:
         )
 
 
+def _turned(drops: Drops) -> Iterator[PathDecision]:
+    for path, target in drops.targets.items():
+        if drops.stays(path):
+            yield PathDecision(
+                path=absolute(path),
+                kind="symlink",
+                decision="replace",
+                reason="the choice that it led to goes, another stays",
+                target=target,
+            )
+
+
 def _edited(drops: Drops) -> Iterator[PathDecision]:
     """The databases' own files, as they must read when this plan is done."""
     removed, dropped = frozenset(drops.removed), frozenset(drops.reasons)
@@ -185,49 +206,6 @@ def _edited(drops: Drops) -> Iterator[PathDecision]:
                 reason="the package database tells of what remains",
                 bytes=inode.entry.size if data is None else len(data),
                 content=None if data is None else base64.b64encode(data).decode("ascii"),
-            )
-
-
-def _findings(
-    drops: Drops, profile: Profile, source: Source, found: Mapping[Path, Path]
-) -> Iterator[Finding]:
-    yield from _profile_findings(drops, profile, source)
-    for database in drops.scene.catalog.databases:
-        for message in database.notes:
-            yield Finding(rule="package-database", severity="note", message=message)
-    for path, target in found.items():
-        because = drops.closure.paths.get(target)
-        if drops.stays(path) and because is not None:
-            yield Finding(
-                rule="shell-kept", severity="note", path=absolute(path), message=because.phrase
-            )
-
-
-def _profile_findings(drops: Drops, profile: Profile, source: Source) -> Iterator[Finding]:
-    others = sorted(
-        {s.name for s in profile.scenarios if s.image.digest not in (None, source.digest)}
-    )
-    if others:
-        yield Finding(
-            rule="profile-other-image",
-            severity="warning",
-            message=f"recorded on another digest than the source's: {', '.join(others)}",
-            count=len(others),
-        )
-    lost = [lost for lost in drops.closure.lost if lost.because.rule == "profile"]
-    for item in lost:
-        yield Finding(
-            rule="profile-path-gone",
-            severity="note",
-            path=item.text,
-            message=f"is not in this image; {item.because.phrase}",
-        )
-    for item in drops.closure.lost:
-        if item.because.rule == "config":
-            yield Finding(
-                rule="start-not-found",
-                severity="warning",
-                message=f"{item.text!r} is not in the image; {item.because.phrase}",
             )
 
 

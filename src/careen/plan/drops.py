@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
+from careen.plan.asked import untouchable
 from careen.plan.closure import Closure, Scene
 from careen.rootfs.path import Path
 
@@ -13,20 +14,23 @@ __all__ = ["Drops"]
 class Drops:
     """`reasons` has every path that goes; `removed` the packages that go whole, by id.
 
-    A database's own files are never dropped here: its edit decides on them.
+    `partial` are packages that were to go and of which something stays; `targets` the symlinks
+    that stay and lead elsewhere. What is `untouchable`, a database's own files too, never goes
+    from here: their edit decides on those.
     """
 
     def __init__(self, scene: Scene, closure: Closure, removed: dict[str, str]) -> None:
         self.scene = scene
         self.closure = closure
         self.removed = removed
+        self.partial: dict[str, str] = {}
         self.reasons: dict[Path, str] = {}
-        self._records = {path for db in scene.catalog.databases for path in db.files}
+        self.targets: Mapping[Path, str] = {}
 
     def drop(self, path: Path, reason: str) -> None:
-        """A path goes, if it is there and no database's own."""
-        if path in self.scene.rootfs and path not in self._records:
-            self.reasons.setdefault(path, reason)
+        """A path goes, if it is there and may go."""
+        if self.stays(path) and not untouchable(path, self.scene.catalog):
+            self.reasons[path] = reason
 
     def stays(self, path: Path) -> bool:
         """Whether the path is there now and will be afterwards."""

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterator
 
 from careen.plan.drops import Drops
 from careen.plan.rules import CACHES, LASTING_DIRECTORIES, TOOL_CACHES
+from careen.profile import glob
 from careen.rootfs.path import ROOT, Path, absolute, name, normal, parent
 
-__all__ = ["bytecode", "caches", "directories", "links"]
+__all__ = ["alternatives", "bytecode", "caches", "directories", "links"]
+
+
+def alternatives(drops: Drops) -> None:
+    """Links of which a choice goes: to the best that stays, or away with the last."""
+    targets: dict[Path, str] = {}
+    for database in drops.scene.catalog.databases:
+        for path, target in database.relinked(frozenset(drops.reasons)).items():
+            inode = drops.scene.rootfs.nodes.get(path)
+            if inode is None or inode.kind != "symlink":
+                continue
+            if target is None:
+                drops.drop(path, "the alternative that it stands for goes")
+            elif inode.entry.linkname != target:
+                targets[path] = target
+    drops.targets = targets
 
 
 def bytecode(drops: Drops) -> None:
@@ -17,37 +32,55 @@ def bytecode(drops: Drops) -> None:
     for path in drops.scene.rootfs.nodes:
         if not path.endswith(".pyc") or name(parent(path)) != "__pycache__":
             continue
-        module = Path(f"{parent(parent(path))}/{name(path).partition('.')[0]}.py")
-        if module in drops.reasons and not drops.keepers(path):
+        module = normal(f"{parent(parent(path))}/{name(path).partition('.')[0]}.py")
+        if drops.gone(module) and not drops.keepers(path) and not _asked_to_keep(drops, path):
             drops.drop(path, f"bytecode of {absolute(module)}, which goes")
 
 
 def caches(drops: Drops) -> None:
     """Lists, archives and logs of package managers, and caches that only a removed tool reads."""
     names = {drops.scene.catalog.packages[id].name for id in drops.removed}
-    globs = dict.fromkeys(CACHES, "a package manager's cache, list or log")
-    for package, patterns in TOOL_CACHES.items():
-        if package in names:
-            globs |= dict.fromkeys(patterns, f"a cache of {package}, which goes")
-    for path in drops.scene.rootfs.nodes:
-        for pattern, reason in globs.items():
-            covered = fnmatch.fnmatchcase(path, pattern) and not drops.is_directory(path)
-            if covered and not drops.keepers(path):
+    rules = [(glob.parse(text), "a package manager's cache, list or log") for text in CACHES]
+    rules += [
+        (glob.parse(text), f"a cache of {package}, which goes")
+        for package, text in TOOL_CACHES.items()
+        if package in names
+    ]
+    for folder in ("var/cache", "var/lib/apt", "var/log"):
+        for path in drops.scene.rootfs.below(Path(folder)):
+            reason = next((reason for pattern, reason in rules if pattern.covers(path)), None)
+            used = bool(drops.keepers(path)) or path in drops.closure.paths
+            if reason is not None and not used and not drops.is_directory(path):
                 drops.drop(path, reason)
 
 
 def links(drops: Drops) -> None:
-    """Symlinks that led somewhere and now lead nowhere, where no package on record owns them."""
-    rootfs = drops.scene.rootfs
-    for path, inode in rootfs.nodes.items():
-        if inode.kind != "symlink" or path in drops.reasons or drops.keepers(path):
-            continue
-        found = rootfs.resolve(path)
-        if found.path is None:
-            continue
-        gone = next((step for step in (*found.hops, found.path) if not drops.stays(step)), None)
-        if gone is not None:
-            drops.drop(path, f"leads to {absolute(gone)}, which goes")
+    """Symlinks that led somewhere and now lead nowhere.
+
+    A package on record that owns one becomes partial. The closure keeps what its links lead to,
+    so that happens only where people or a shell's removal took the target.
+    """
+    for path, inode in drops.scene.rootfs.nodes.items():
+        if inode.kind == "symlink" and drops.stays(path) and not _asked_to_keep(drops, path):
+            lost = _lost_step(drops, path)
+            if lost is not None:
+                drops.drop(path, f"leads to {absolute(lost)}, which goes")
+
+
+def _lost_step(drops: Drops, path: Path) -> Path | None:
+    """The first step on a link's way that goes; None where it still leads somewhere, or never did.
+
+    A step that is turned elsewhere leads to what stays.
+    """
+    found = drops.scene.rootfs.resolve(path)
+    if found.path is None:
+        return None
+    for step in (*found.hops, found.path):
+        if step in drops.targets:
+            return None
+        if not drops.stays(step):
+            return step
+    return None
 
 
 def directories(drops: Drops) -> None:
@@ -55,13 +88,12 @@ def directories(drops: Drops) -> None:
     rootfs, catalog = drops.scene.rootfs, drops.scene.catalog
     lasting = set(_lasting(drops))
     for path in reversed(rootfs.nodes):
-        if not drops.is_directory(path) or path in drops.reasons or path in lasting:
+        if not drops.is_directory(path) or not drops.stays(path) or path in lasting:
             continue
         children = rootfs.children(path)
-        if any(drops.stays(child) for child in children):
+        if drops.keepers(path) or any(drops.stays(child) for child in children):
             continue
-        owned = path in catalog.owners and not drops.keepers(path)
-        if owned or (children and name(path) == "__pycache__"):
+        if path in catalog.owners or (children and name(path) == "__pycache__"):
             drops.drop(path, "empty once its packages are gone")
 
 
@@ -75,4 +107,10 @@ def _lasting(drops: Drops) -> Iterator[Path]:
     user = execution.user.partition(":")[0]
     texts += [u.home for u in drops.scene.facts.users if user in (u.name, str(u.uid))]
     for text in texts:
-        yield rootfs.resolve(text).path or normal(text)
+        found = rootfs.resolve(text)
+        yield found.path or normal(text)
+
+
+def _asked_to_keep(drops: Drops, path: Path) -> bool:
+    because = drops.closure.paths.get(path)
+    return because is not None and because.rule == "keep"

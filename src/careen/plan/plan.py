@@ -11,18 +11,21 @@ from typing import Any, Literal
 
 import msgspec
 
-from careen.errors import FormatError
+from careen.errors import FormatError, within
 from careen.finding import Finding
 from careen.formats import digest as digests
 from careen.formats import strict_json
 from careen.formats.digest import Digest
+from careen.rootfs.path import ROOT, absolute, normal
 
 __all__ = [
     "SCHEMA",
+    "Decision",
     "Options",
     "PackageDecision",
     "PathDecision",
     "Plan",
+    "Shells",
     "Source",
     "Totals",
 ]
@@ -31,11 +34,13 @@ SCHEMA = "careen.plan/v1"
 _CEILING = 256 << 20  # bytes; a plan lists every path that goes
 
 Content = bytes  # `bytes` is also the name of a field
+Decision = Literal["keep", "partial", "remove"]
+Kind = Literal["file", "directory", "symlink", "char", "block", "fifo"]
 Policy = Literal["conservative", "standard", "strict"]
 Shells = Literal["auto", "keep", "remove"]
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The image that the plan was drawn for: its manifest's digest, and its platform."""
 
     digest: Digest
@@ -64,7 +69,7 @@ class PackageDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     version: str
     arch: str
     database: str
-    decision: Literal["keep", "partial", "remove"]
+    decision: Decision
     reason: str
     bytes: int
     files: int
@@ -79,7 +84,7 @@ class PathDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """
 
     path: str
-    kind: str
+    kind: Kind
     decision: Literal["drop", "replace"]
     reason: str
     owner: str = ""
@@ -102,7 +107,10 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`profile` is the merged profile's digest, "" when none was used (a squash)."""
+    """`profile` is the merged profile's digest, "" when none was used (a squash).
+
+    `absent` are the paths that the profile names and the image does not have.
+    """
 
     schema: str = SCHEMA
     source: Source
@@ -110,6 +118,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     options: Options = Options()
     packages: tuple[PackageDecision, ...] = ()
     paths: tuple[PathDecision, ...] = ()
+    absent: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     totals: Totals = Totals()
 
@@ -121,12 +130,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise FormatError(f"not {SCHEMA}: {str(document.get('schema'))[:60]!r}", at="schema")
         try:
             plan = msgspec.convert(document, cls)
-            for i, item in enumerate(plan.paths):
-                _check(item, f"paths[{i}]")
         except msgspec.ValidationError as error:
             message, _, place = str(error).partition(" - at ")
             raise FormatError(message, at=place.strip("`").removeprefix("$.")) from error
-        digests.parse(plan.source.digest)
+        with within("source.digest"):
+            digests.parse(plan.source.digest)
+        if plan.profile:
+            with within("profile"):
+                digests.parse(plan.profile)
+        _check_paths(plan.paths)
         return plan
 
     def dump(self) -> bytes:
@@ -144,12 +156,28 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return digests.of(self.dump())
 
 
-def _check(item: PathDecision, place: str) -> None:
-    if not item.path.startswith("/"):
-        raise FormatError(f"not an absolute path: {item.path!r}", at=f"{place}.path")
-    if item.decision == "replace" and (item.content is None) == (item.target is None):
-        raise FormatError("a replaced path has either content or target", at=place)
+def _check_paths(paths: tuple[PathDecision, ...]) -> None:
+    seen: set[str] = set()
+    for i, item in enumerate(paths):
+        with within(f"paths[{i}]"):
+            if item.path in seen:
+                raise FormatError(f"{item.path!r} is decided on twice", at="path")
+            seen.add(item.path)
+            _check(item)
+
+
+def _check(item: PathDecision) -> None:
+    if item.path != absolute(normal(item.path)) or normal(item.path) == ROOT:
+        raise FormatError(f"not a plain absolute path: {item.path!r}", at="path")
+    given = [key for key in ("content", "target") if getattr(item, key) is not None]
+    if item.decision == "drop" and given:
+        raise FormatError("a dropped path has neither content nor target", at=given[0])
+    if item.decision == "replace" and given != _REPLACED.get(item.kind):
+        raise FormatError("a replaced file has content, a replaced symlink has a target")
     try:
         item.data()
     except ValueError as error:
-        raise FormatError("not base64", at=f"{place}.content") from error
+        raise FormatError("not base64", at="content") from error
+
+
+_REPLACED = {"file": ["content"], "symlink": ["target"]}

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from careen.rootfs.path import Path
 
 __all__ = [
+    "BUILTINS",
     "CACHES",
+    "COMPANIONS",
     "DATA_PACKAGES",
     "IDENTITY",
     "LASTING_DIRECTORIES",
     "SHELLS",
     "TOOL_CACHES",
+    "TRANSIENT",
     "WRAPPERS",
+    "Companion",
     "is_documentation",
 ]
 
@@ -25,21 +31,59 @@ IDENTITY = (
 )
 """What says which system this is and who runs on it: kept in every image."""
 
-DATA_PACKAGES = {
-    "dpkg": (
-        "ca-certificates",  # outgoing TLS
-        "iana-etc",
-        "iso-codes",
-        "media-types",  # /etc/mime.types
-        "mime-support",
-        "netbase",  # /etc/protocols, /etc/services
-        "publicsuffix",
-        "shared-mime-info",
-        "tzdata",
-        "tzdata-legacy",
-    ),
+_DEBIAN_DATA = {
+    "ca-certificates": "the certificates that outgoing TLS trusts",
+    "iana-etc": "/etc/protocols and /etc/services",
+    "iso-codes": "names of countries and languages",
+    "media-types": "/etc/mime.types",
+    "mime-support": "/etc/mime.types",
+    "netbase": "/etc/protocols and /etc/services",
+    "publicsuffix": "the list of public suffixes",
+    "shared-mime-info": "the database of file types",
+    "tzdata": "time zones",
+    "tzdata-legacy": "time zones under their old names",
 }
-"""Packages of plain data that programs reach for silently, by database: standard keeps them."""
+DATA_PACKAGES = {"dpkg": _DEBIAN_DATA, "dpkg-status.d": _DEBIAN_DATA}
+"""Packages of plain data that programs reach for silently, and what is in each, by database."""
+
+
+class Companion(msgspec.Struct, frozen=True, kw_only=True):
+    """`package` is what the libraries of the packages `of` reach for without linking to it.
+
+    Only where the image has the package `when` too, if that is given.
+    """
+
+    of: tuple[str, ...]
+    package: str
+    why: str
+    when: str = ""
+
+
+COMPANIONS = (
+    Companion(
+        of=("libc6",),
+        package="libgcc-s1",
+        why="libc6 loads libgcc_s.so.1 by name when a thread is cancelled or exits",
+    ),
+    Companion(
+        of=("libssl1.1", "libssl3", "libssl3t64"),
+        package="openssl",
+        why="libssl finds ca-certificates through its link /usr/lib/ssl/certs",
+        when="ca-certificates",
+    ),
+    Companion(
+        of=("libmagic1", "libmagic1t64"),
+        package="libmagic-mgc",
+        why="libmagic reads its database from there",
+    ),
+    Companion(
+        of=("libfontconfig1",),
+        package="fontconfig-config",
+        why="libfontconfig reads its configuration from there",
+    ),
+)
+"""What a recording need not show: certificates matter at the first outgoing connection, and without
+libgcc_s glibc ends the program (`libgcc_s.so.1 must be installed for pthread_exit to work`)."""
 
 SHELLS = frozenset(
     [
@@ -72,6 +116,29 @@ SHELLS = frozenset(
 )
 """Base names of programs that read commands; /etc/shells adds what it lists."""
 
+BUILTINS = frozenset(
+    [
+        *(
+            ".",
+            ":",
+            "[",
+            "alias",
+            "bg",
+            "break",
+            "cd",
+            "continue",
+            "echo",
+            "eval",
+            "exit",
+            "export",
+        ),
+        *("false", "fg", "getopts", "hash", "jobs", "kill", "local", "printf", "pwd", "read"),
+        *("readonly", "return", "set", "shift", "test", "times", "trap", "true", "type", "ulimit"),
+        *("umask", "unalias", "unset", "wait"),
+    ]
+)
+"""What dash and bash do themselves, whatever program of the name is on PATH."""
+
 WRAPPERS: dict[str, tuple[int, frozenset[str]]] = {
     "catatonit": (0, frozenset()),
     "docker-init": (0, frozenset(["-p", "-e"])),
@@ -89,31 +156,38 @@ LASTING_DIRECTORIES = frozenset(
 )
 """Directories that a runtime or a program expects, empty or not."""
 
-CACHES = (
-    "var/cache/apt/*.bin",
-    "var/lib/apt/lists/**",
-    "var/cache/apt/archives/**",
-    "var/log/apt/**",
-    "var/log/dpkg.log",
-    "var/log/alternatives.log",
-    "var/log/bootstrap.log",
+TRANSIENT = tuple(
+    f"/{path}/" for path in ("dev", "proc", "run", "sys", "tmp", "var/run", "var/tmp")
 )
-"""What a package manager left behind and no program reads: globs, gone whenever anything goes."""
+"""What a runtime mounts or a run makes: that an image does not have it tells nothing."""
+
+CACHES = (
+    "/var/cache/apt/*.bin",
+    "/var/cache/apt/archives/**",
+    "/var/lib/apt/lists/**",
+    "/var/log/alternatives.log",
+    "/var/log/apt/**",
+    "/var/log/bootstrap.log",
+    "/var/log/dpkg.log",
+)
+"""What a package manager left behind and no program reads: globs, gone from every image."""
 
 TOOL_CACHES = {
-    "debconf": ("var/cache/debconf/**",),
-    "libc-bin": ("var/cache/ldconfig/**",),
+    "debconf": "/var/cache/debconf/**",
+    "libc-bin": "/var/cache/ldconfig/**",
 }
-"""Caches that only one package reads: gone with it."""
+"""A cache that only one package reads: gone with it."""
 
 _DOCUMENTATION = (
-    "usr/share/doc/",
+    "usr/share/bug/",
     "usr/share/doc-base/",
+    "usr/share/doc/",
+    "usr/share/gtk-doc/",
+    "usr/share/help/",
     "usr/share/info/",
     "usr/share/lintian/",
     "usr/share/locale/",
     "usr/share/man/",
-    "usr/share/bug/",
     "usr/share/reportbug/",
 )
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from careen.plan import start
-from careen.plan.closure import Because, Scene, Seed, located
+from careen.plan.closure import Because, Scene, Seed
 from careen.plan.rules import DATA_PACKAGES, IDENTITY
 from careen.plan.selection import Selection
 from careen.profile import profile as profiles
-from careen.profile.profile import Profile
+from careen.profile.profile import How, Profile
 from careen.rootfs.path import Path, absolute, name
 
 __all__ = ["packages", "paths"]
 
 
 def paths(scene: Scene, profile: Profile, keep: Selection) -> Iterator[Seed]:
-    """The paths and programs to begin with, each with its reason."""
+    """The paths and programs to begin with, each with its reason.
+
+    What people ask to keep comes first: a path has one reason, and theirs overrules the others.
+    """
+    yield from _kept(scene, keep)
     for text, because in _profiled(profile):
         yield Seed(text=text, because=because)
     yield from _config(scene)
@@ -25,13 +29,14 @@ def paths(scene: Scene, profile: Profile, keep: Selection) -> Iterator[Seed]:
             phrase = "says which system and which users this is"
             yield Seed(text=text, because=Because(rule="identity", phrase=phrase))
     yield from _locale(scene)
+
+
+def _kept(scene: Scene, keep: Selection) -> Iterator[Seed]:
     if keep.path_globs:
         for path in scene.rootfs.nodes:
             if (pattern := keep.path(path)) is not None:
-                yield Seed(
-                    text=absolute(path),
-                    because=Because(rule="keep", phrase=f"asked for: {pattern}"),
-                )
+                because = Because(rule="keep", phrase=f"asked for: {pattern}")
+                yield Seed(text=absolute(path), because=because)
 
 
 def packages(scene: Scene, keep: Selection, policy: str) -> Mapping[str, Because]:
@@ -39,35 +44,39 @@ def packages(scene: Scene, keep: Selection, policy: str) -> Mapping[str, Because
     found: dict[str, Because] = {}
     for id, package in scene.catalog.packages.items():
         pattern = keep.package(package)
+        data = DATA_PACKAGES.get(package.database, {}).get(package.name)
         if package.unreadable:
             phrase = f"its record cannot be edited: {package.unreadable}"
             found[id] = Because(rule="unreadable", phrase=phrase)
         elif pattern is not None:
             found[id] = Because(rule="keep", phrase=f"asked for: {pattern}")
-        elif policy != "strict" and package.name in DATA_PACKAGES.get(package.database, ()):
-            phrase = f"data that programs reach for silently (policy {policy})"
+        elif policy != "strict" and data is not None:
+            phrase = f"{data}: programs reach for it silently (policy {policy})"
             found[id] = Because(rule="data", phrase=phrase)
     return found
 
 
 def _profiled(profile: Profile) -> Iterator[tuple[str, Because]]:
     for path, uses in profiles.used(profile).items():
-        how = ", ".join(f"{use.how} in {use.scenario}" for use in uses[:2])
-        more = f" and {len(uses) - 2} more" if len(uses) > 2 else ""
-        yield absolute(path), Because(rule="profile", phrase=how + more)
+        first = min(uses, key=lambda use: (tuple(_HOW).index(use.how), use.scenario))
+        others = len({use.scenario for use in uses}) - 1
+        more = f" and {others} other scenario{'s' * (others > 1)}" if others else ""
+        phrase = f"{_HOW[first.how]} in {first.scenario}{more}"
+        yield absolute(path), Because(rule="profile", phrase=phrase)
+
+
+_HOW: Mapping[How, str] = {
+    "executed": "executed",
+    "opened": "opened",
+    "examined": "examined",
+    "link": "followed as a link",
+}
 
 
 def _config(scene: Scene) -> Iterator[Seed]:
-    """What the config starts; a word of a shell text that is not there may be a builtin."""
-    execution = scene.execution
-    first = (execution.entrypoint or execution.command or ("",))[0]
-    begins = scene.rootfs.resolve(located(first, scene.rootfs, execution) or first).path
-    is_script = begins in scene.facts.scripts or begins not in scene.facts.elf
-    for word in start.words(execution, is_script=is_script):
-        found = located(word.text, scene.rootfs, execution)
-        if found or not word.needs_shell:
-            because = Because(rule="config", phrase=f"started by the image's {word.field}")
-            yield Seed(text=word.text, because=because, program=True)
+    for word, _ in start.started(scene):
+        because = Because(rule="config", phrase=f"started by the image's {word.field}")
+        yield Seed(text=word.text, because=because, program=True)
 
 
 def _locale(scene: Scene) -> Iterator[Seed]:
@@ -75,10 +84,11 @@ def _locale(scene: Scene) -> Iterator[Seed]:
     named = {
         value
         for item in scene.execution.env
-        for key, _, value in [item.partition("=")]
+        for key, _, values in [item.partition("=")]
         if key in ("LANG", "LANGUAGE") or key.startswith("LC_")
-    }
-    wanted = {_locale_name(value) for value in named if value}
+        for value in values.split(":")
+    } - {"", "C", "POSIX"}  # which are built in
+    wanted = {_locale_name(value) for value in named}
     if not wanted:
         return
     because = Because(

@@ -1,14 +1,20 @@
-"""Which paths of an image are shells, and what to do about each."""
+"""Which paths of an image are shells, and what becomes of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from careen.plan.closure import Scene
+from careen.errors import SourceError
+from careen.finding import Finding, Severity
+from careen.plan.asked import untouchable
+from careen.plan.closure import Because, Scene, Seed, told
+from careen.plan.drops import Drops
+from careen.plan.plan import Options, Shells
 from careen.plan.rules import SHELLS
-from careen.rootfs.path import Path, name, normal, parent
+from careen.plan.selection import Selection
+from careen.rootfs.path import Path, absolute, name, normal, parent
 
-__all__ = ["find"]
+__all__ = ["drop", "find", "findings", "held", "seeds"]
 
 _BINARIES = ("bin", "sbin")
 
@@ -16,8 +22,7 @@ _BINARIES = ("bin", "sbin")
 def find(scene: Scene) -> Mapping[Path, Path]:
     """Each path by which a shell can be started → the file that it leads to (itself, or another).
 
-    By name in a `bin` or `sbin` directory, by /etc/shells, and every other link to the same file
-    there: `/usr/bin/sh` first.
+    By name in a `bin` or `sbin` directory, and by /etc/shells: those called `sh` first.
     """
     found: dict[Path, Path] = {}
     for path in _named(scene):
@@ -41,3 +46,82 @@ def _named(scene: Scene) -> Iterator[Path]:
         path = scene.rootfs.canonical(normal(text))
         if path in scene.rootfs:
             yield path
+
+
+def seeds(found: Mapping[Path, Path], option: Shells) -> Iterator[Seed]:
+    """With `keep`, every shell is needed."""
+    if option == "keep":
+        because = Because(rule="keep", phrase="asked for: --shells keep")
+        for path in found:
+            yield Seed(text=absolute(path), because=because)
+
+
+def held(scene: Scene, keep: Selection, path: Path, target: Path) -> str:
+    """Why a shell stays whether or not it is needed, "" when that decides."""
+    for step in (target, path):
+        if reason := untouchable(step, scene.catalog):
+            return reason
+        if pattern := keep.path(step):
+            return f"asked for: {pattern}"
+        for id in scene.catalog.owners.get(step, ()):
+            if pattern := keep.package(scene.catalog.packages[id]):
+                return f"asked for: {pattern}"
+    for database in scene.catalog.databases:
+        if database.refused:  # it may record more files than could be read
+            return f"the package database cannot be edited, {database.refused}"
+    return ""
+
+
+def drop(drops: Drops, found: Mapping[Path, Path], keep: Selection, options: Options) -> None:
+    """A shell goes with its names, unless it is needed or held.
+
+    SourceError when `remove` meets a shell that must stay; `force` overrules a need alone.
+    """
+    for path, target in found.items():
+        because = drops.closure.paths.get(target)
+        must = held(drops.scene, keep, path, target)
+        if options.shells == "remove" and drops.stays(target):
+            if must:
+                raise SourceError(f"{absolute(path)} cannot go with --shells remove: {must}")
+            if because is not None and not options.force:
+                raise SourceError(_needed(drops, path, because))
+        if not must and (because is None or options.shells == "remove"):
+            reason = "a shell that nothing uses" if because is None else "a shell, gone by force"
+            drops.drop(target, reason)
+            drops.drop(path, reason)
+
+
+def _needed(drops: Drops, path: Path, because: Because) -> str:
+    chain = told(because, drops.closure, drops.scene.catalog)
+    return (
+        f"the shell {absolute(path)} is needed (--shells remove): {chain}; have the image start "
+        "its program without a shell (a script's interpreter, the shell form of Cmd, Entrypoint or "
+        "Healthcheck) and record again, or overrule with --force"
+    )
+
+
+def findings(drops: Drops, found: Mapping[Path, Path], keep: Selection) -> Iterator[Finding]:
+    """Each shell that stays, with the evidence; each that is needed and goes all the same."""
+    for path, target in found.items():
+        because = drops.closure.paths.get(target)
+        chain = told(because, drops.closure, drops.scene.catalog) if because is not None else ""
+        if drops.stays(path):
+            message = held(drops.scene, keep, path, target) or chain
+            yield _about("shell-kept", "note", path, message)
+        elif chain:
+            yield _about("shell-forced", "warning", path, f"goes, though needed: {chain}")
+    yield from _inside(drops, found)
+
+
+def _inside(drops: Drops, found: Mapping[Path, Path]) -> Iterator[Finding]:
+    """Other names of a shell's file, as in a busybox of many links: its code is still there."""
+    nodes = drops.scene.rootfs.nodes
+    gone = {nodes[target]: target for target in found.values() if drops.gone(target)}
+    for path, inode in nodes.items():
+        if inode in gone and drops.stays(path):
+            message = f"is the same file as {absolute(gone[inode])}: that shell's code stays inside"
+            yield _about("shell-inside", "warning", path, message)
+
+
+def _about(rule: str, severity: Severity, path: Path, message: str) -> Finding:
+    return Finding(rule=rule, severity=severity, path=absolute(path), message=message)

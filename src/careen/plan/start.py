@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from careen.oci.config import Execution
-from careen.plan.rules import SHELLS, WRAPPERS
+from careen.plan.closure import Scene, located
+from careen.plan.rules import BUILTINS, SHELLS, WRAPPERS
 
-__all__ = ["Word", "words"]
+__all__ = ["Word", "started", "words"]
 
 _SEPARATORS = frozenset(";&|()\n")
 _KEYWORDS = frozenset(
@@ -46,12 +47,26 @@ _KEYWORDS = frozenset(
 class Word(msgspec.Struct, frozen=True):
     """A program's name as written, and the config's field that starts it.
 
-    `needs_shell` marks a word that a shell text names: it may be a builtin or a function.
+    `needs_shell` marks a word that a shell text names: it may be a function.
     """
 
     text: str
     field: str
     needs_shell: bool = False
+
+
+def started(scene: Scene) -> Iterator[tuple[Word, str]]:
+    """Every program that the config names and where it is found, "" for nowhere.
+
+    A word of a shell text that is nowhere is left out: a function, or what another shell builds in.
+    """
+    rootfs, execution = scene.rootfs, scene.execution
+    first = (execution.entrypoint or ("",))[0]
+    begins = rootfs.resolve(located(first, rootfs, execution) or first).path
+    for word in words(execution, is_script=begins not in scene.facts.elf):
+        found = located(word.text, rootfs, execution)
+        if found or not word.needs_shell:
+            yield word, found
 
 
 def words(execution: Execution, *, is_script: bool) -> tuple[Word, ...]:
@@ -128,7 +143,7 @@ def _simple_commands(text: str) -> Iterator[str]:
                 expecting = True
             elif expecting and token not in _KEYWORDS and not _assigns(token):
                 expecting = False
-                if "$" not in token and "`" not in token:
+                if token not in BUILTINS and "$" not in token and "`" not in token:
                     yield token
     except ValueError:  # an unclosed quote: the shell would refuse the text as well
         return

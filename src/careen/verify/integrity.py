@@ -1,7 +1,7 @@
 """The first proof: the finished image is well-formed and is what the source was.
 
-Digests, sizes and diff_ids are checked as the bytes are read (`rootfs.scan` raises); what is left
-to compare here are the documents.
+Digests, sizes and diff_ids are checked as the bytes are read (`rootfs.scan` raises, and notes what
+is odd); what is left to compare here are the documents.
 """
 
 from __future__ import annotations
@@ -12,18 +12,34 @@ from typing import Any
 from careen.finding import Finding
 from careen.formats.strict_json import Object
 from careen.oci.image import Image
+from careen.plan.plan import Plan
 
-__all__ = ["config_kept", "well_formed"]
+__all__ = ["config_kept", "facts_true", "one_layer"]
 
 _REWRITTEN = ("rootfs", "history", "created", "config")  # of an image config
 
 
-def well_formed(image: Image) -> Iterator[Finding]:
-    """History against layers, platform against the config's own word."""
-    yield from image.notes
-    declared = image.manifest.document.get("subject")
-    if declared is not None and not isinstance(declared, dict):
-        yield _error("manifest-subject", "the manifest's subject is not a descriptor")
+def one_layer(image: Image) -> Iterator[Finding]:
+    """One layer, and one step of history that tells of it."""
+    if len(image.manifest.layers) != 1:
+        yield _error("layer-count", f"{len(image.manifest.layers)} layers after a squash")
+    written = [step for step in image.config.history if not step.get("empty_layer")]
+    if len(written) != len(image.manifest.layers):
+        yield _error(
+            "history-length",
+            f"history tells of {len(written)} layers, the image has {len(image.manifest.layers)}",
+        )
+
+
+def facts_true(image: Image, source: Image, plan: Plan) -> Iterator[Finding]:
+    """What careen's own labels say of the source and the plan, where they say it."""
+    true = {"io.careen.source.digest": source.manifest.digest}
+    if plan.packages:  # a squash has no plan to name
+        true["io.careen.plan.digest"] = plan.digest
+    labels = image.config.execution.labels
+    for key, value in true.items():
+        if labels.get(key, value) != value:
+            yield _error("label-untrue", f"label {key} is {_short(labels[key])}, not {value}")
 
 
 def config_kept(image: Image, source: Image) -> Iterator[Finding]:
@@ -35,8 +51,6 @@ def config_kept(image: Image, source: Image) -> Iterator[Finding]:
     skip = ("config", "layers", "annotations", "mediaType")
     yield from _same(image.manifest.document, source.manifest.document, "manifest", skip)
     yield from _texts_kept(image.manifest.annotations, source.manifest.annotations, "annotation")
-    if len(image.manifest.layers) != 1:
-        yield _error("layer-count", f"{len(image.manifest.layers)} layers after a squash")
 
 
 def _same(after: Object, before: Object, name: str, skip: tuple[str, ...]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from careen.oci.image import Image
 from careen.plan.closure import Scene, view
 from careen.plan.plan import Plan
 from careen.rootfs.path import absolute
-from careen.verify.integrity import config_kept, well_formed
+from careen.verify.integrity import config_kept, facts_true, one_layer
 from careen.verify.promise import tree_kept
 from careen.verify.records import records_true
 from careen.verify.working import still_working
@@ -30,18 +30,18 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
 
 def against(after: Sight, before: Sight, plan: Plan) -> Iterator[Finding]:
     """What the finished image owes its source: everything but what the plan drops."""
-    yield from well_formed(after.image)
     yield from after.notes
+    yield from one_layer(after.image)
     yield from config_kept(after.image, before.image)
+    yield from facts_true(after.image, before.image, plan)
     yield from tree_kept(after.scene.rootfs, before.scene.rootfs, plan)
-    if plan.paths:
+    if plan.packages or plan.paths:  # a squash decides nothing, and reads no more than the tree
         yield from records_true(after.scene, before.scene, plan)
-        yield from still_working(after.scene, before.scene)
+        yield from still_working(after.scene, before.scene, plan)
 
 
 def alone(sight: Sight) -> Iterator[Finding]:
     """What can be said of an image without its source: only what is wrong by itself."""
-    yield from well_formed(sight.image)
     yield from sight.notes
     yield from _missing(sight.scene)
     yield from _records(sight.scene)

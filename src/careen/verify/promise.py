@@ -46,20 +46,20 @@ def _compared(
     expected: Mapping[Path, Inode],
     decisions: Mapping[Path, PathDecision],
 ) -> Iterator[Finding]:
-    twins: dict[int, Inode] = {}  # id of an inode in the source → its one counterpart
-    origins: dict[int, Inode] = {}
+    twins: dict[int, Inode] = {}  # id of what an inode comes from → its one counterpart
+    origins: dict[int, Inode | PathDecision] = {}  # and back
     for path, before in expected.items():
         after = rootfs.nodes.get(path)
         if after is None:
             continue
         yield from _attributes(path, after, before)
         decision = decisions.get(path)
-        if decision is not None:
-            yield from _replaced(rootfs, path, after, decision)
-            continue
-        seen = twins.setdefault(id(before), after)
-        if seen is not after or origins.setdefault(id(after), before) is not before:
+        origin = before if decision is None else decision  # a replaced file is a file of its own
+        seen = twins.setdefault(id(origin), after)
+        if seen is not after or origins.setdefault(id(after), origin) is not origin:
             yield _error("hard-link-changed", path, "shares its inode with other names than before")
+        elif decision is not None:
+            yield from _replaced(rootfs, path, after, decision)
         elif after.kind == "symlink" and after.entry.linkname != before.entry.linkname:
             yield _error("link-changed", path, f"leads to {after.entry.linkname!r}")
         elif after.kind == "file" and not _same_content(rootfs, after, source, before):

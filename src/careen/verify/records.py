@@ -1,26 +1,31 @@
 """The third proof: the package database tells the truth about the finished image.
 
 Nothing of a removed package survives but what a package on record owns too; every path on record
-is there, those that the source lacked aside; nothing that was owned and can run lost its owner.
+is there, those that the source lacked aside; nothing that was owned lost its owner; each record
+that stays says what it said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from careen.finding import Finding
 from careen.packages.catalog import Catalog
+from careen.packages.package import Package
 from careen.plan.closure import Scene
 from careen.plan.plan import Plan
 from careen.rootfs.path import Path, absolute
 
 __all__ = ["records_true"]
 
+_SAID = ("name", "version", "architecture", "source", "source_version", "status", "depends")
+
 
 def records_true(after: Scene, before: Scene, plan: Plan) -> Iterator[Finding]:
     """Findings where the finished image's database does not fit its files."""
-    yield from _packages(after.catalog, plan)
     removed = {item.id for item in plan.packages if item.decision == "remove"}
+    yield from _packages(after.catalog, plan)
+    yield from _records(after, before, removed)
     for path, inode in after.rootfs.nodes.items():
         owners = before.catalog.owners.get(path, ())
         if not owners or inode.kind == "directory" or path in after.catalog.owners:
@@ -29,8 +34,8 @@ def records_true(after: Scene, before: Scene, plan: Plan) -> Iterator[Finding]:
             yield _error(
                 "file-of-removed-package", path, f"survives its package {', '.join(owners)}"
             )
-        elif path in after.facts.elf or path in after.facts.scripts:
-            yield _error("unowned-program", path, f"was of {', '.join(owners)}, now of no package")
+        else:
+            yield _error("unowned-file", path, f"was of {', '.join(owners)}, now of no package")
     for path, owners in after.catalog.owners.items():
         if path not in after.rootfs and path in before.rootfs:
             yield _error("record-without-file", path, f"is on record of {', '.join(owners)}")
@@ -39,17 +44,38 @@ def records_true(after: Scene, before: Scene, plan: Plan) -> Iterator[Finding]:
 def _packages(catalog: Catalog, plan: Plan) -> Iterator[Finding]:
     planned = {item.id for item in plan.packages if item.decision != "remove"}
     for package in sorted(planned - set(catalog.packages)):
-        yield Finding(
-            rule="package-lost",
-            severity="error",
-            message=f"{package} should be on record and is not",
-        )
+        yield _about("package-lost", f"{package} should be on record and is not")
     for package in sorted(set(catalog.packages) - planned):
-        yield Finding(
-            rule="package-extra",
-            severity="error",
-            message=f"{package} is on record and should not be",
-        )
+        yield _about("package-extra", f"{package} is on record and should not be")
+
+
+def _records(after: Scene, before: Scene, removed: Collection[str]) -> Iterator[Finding]:
+    """A record that stays is the source's, less the paths that went."""
+    for id, package in after.catalog.packages.items():
+        origin = before.catalog.packages.get(id)
+        if origin is None or id in removed:
+            continue
+        changed = [key for key in _SAID if getattr(package, key) != getattr(origin, key)]
+        if changed:
+            yield _about("record-changed", f"{id}: its record has another {', '.join(changed)}")
+        if package.unreadable and not origin.unreadable:
+            yield _about("record-broken", f"{id}: its record cannot be read, {package.unreadable}")
+        for path in _unlisted(package, origin, after):
+            yield _error(
+                "unlisted-file", path, f"is of {id}, whose record does not list it any more"
+            )
+
+
+def _unlisted(package: Package, origin: Package, after: Scene) -> Iterator[Path]:
+    listed = set(package.paths)
+    nodes = after.rootfs.nodes
+    for path in origin.paths:
+        if path not in listed and path in nodes and nodes[path].kind != "directory":
+            yield path
+
+
+def _about(rule: str, message: str) -> Finding:
+    return Finding(rule=rule, severity="error", message=message)
 
 
 def _error(rule: str, path: Path, message: str) -> Finding:

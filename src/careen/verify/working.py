@@ -2,7 +2,8 @@
 
 No ELF file lost a library or its interpreter, no symlink newly leads nowhere, and what the config
 starts is there. A script that nothing used may have lost its interpreter: those are counted in one
-note, since a package may ship such a script beside what is used.
+note, since a package may ship such a script beside what is used. What people forced (a shell that
+is needed, removed all the same) is a warning.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from careen import linkage
-from careen.finding import Finding
+from careen.finding import Finding, Severity
 from careen.plan import start
-from careen.plan.closure import Scene, located, view
-from careen.rootfs.path import Path, absolute
+from careen.plan.closure import Scene, view
+from careen.plan.plan import Plan
+from careen.rootfs.path import Path, absolute, normal
 
 __all__ = ["still_working"]
 
 
-def still_working(after: Scene, before: Scene) -> Iterator[Finding]:
+def still_working(after: Scene, before: Scene, plan: Plan) -> Iterator[Finding]:
     """Findings on the finished image, each something that the source had in order."""
     yield from _linked(after, before)
-    yield from _links(after, before)
-    yield from _started(after, before)
+    forced = {normal(item.path) for item in plan.findings if item.rule == "shell-forced"}
+    yield from _links(after, before, forced)
+    yield from _started(after, before, forced)
 
 
 def _linked(after: Scene, before: Scene) -> Iterator[Finding]:
@@ -32,11 +35,11 @@ def _linked(after: Scene, before: Scene) -> Iterator[Finding]:
         lacks -= {
             (missing.needed_by, missing.name) for missing in linkage.missing(files, view(before))
         }
-    scripts = sorted(path for path, _ in lacks if path in after.facts.scripts)
+    scripts = sorted({path for path, _ in lacks if path in after.facts.scripts})
     for path, wanted in sorted(lacks):
         if path in after.facts.elf:
             rule = "library-lost" if wanted != after.facts.elf[path].interpreter else "loader-lost"
-            yield _error(rule, path, f"needs {wanted}, which is gone")
+            yield _finding(rule, "error", path, f"needs {wanted}, which is gone")
     if scripts:
         yield Finding(
             rule="script-without-interpreter",
@@ -47,33 +50,43 @@ def _linked(after: Scene, before: Scene) -> Iterator[Finding]:
         )
 
 
-def _links(after: Scene, before: Scene) -> Iterator[Finding]:
+def _links(after: Scene, before: Scene, forced: set[Path]) -> Iterator[Finding]:
     for path, inode in after.rootfs.nodes.items():
         if inode.kind == "symlink" and after.rootfs.resolve(path).path is None:
             led = before.rootfs.resolve(path).path
             if led is not None:
-                yield _error("dangling-link", path, f"led to {absolute(led)}, which is gone")
+                message = f"led to {absolute(led)}, which is gone"
+                yield _finding("dangling-link", _severity(led, forced), path, message)
 
 
-def _started(after: Scene, before: Scene) -> Iterator[Finding]:
+def _started(after: Scene, before: Scene, forced: set[Path]) -> Iterator[Finding]:
     """Each program that the config names, and the interpreter of one that is a script."""
-    for word in start.words(after.execution, is_script=True):
-        led = located(word.text, before.rootfs, before.execution)
-        if not led:
+    for word, text in start.started(before):
+        led = before.rootfs.resolve(text).path
+        if not text or led is None:
             continue
-        found = after.rootfs.resolve(led).path
-        if found is None:
-            yield _lost(word, f"{led} is gone")
-        elif found in after.facts.scripts:
-            for missing in linkage.of(found, view(after)).missing:
-                yield _lost(word, f"its interpreter {missing.name} is gone")
+        if after.rootfs.resolve(text).path is None:
+            yield _lost(word, _severity(led, forced), f"{text} is gone")
+            continue
+        lacks = {missing.name for missing in linkage.of(led, view(before)).missing}
+        for missing in linkage.of(led, view(after)).missing:
+            if led in after.facts.scripts and missing.name not in lacks:
+                was = before.rootfs.resolve(missing.name).path
+                message = f"its interpreter {missing.name} is gone"
+                yield _lost(word, _severity(was, forced), message)
 
 
-def _lost(word: start.Word, message: str) -> Finding:
+def _severity(lost: Path | None, forced: set[Path]) -> Severity:
+    return "warning" if lost in forced else "error"
+
+
+def _lost(word: start.Word, severity: Severity, message: str) -> Finding:
     return Finding(
-        rule="start-lost", severity="error", message=f"{word.field} starts {word.text!r}: {message}"
+        rule="start-lost",
+        severity=severity,
+        message=f"{word.field} starts {word.text!r}: {message}",
     )
 
 
-def _error(rule: str, path: Path, message: str) -> Finding:
-    return Finding(rule=rule, severity="error", path=absolute(path), message=message)
+def _finding(rule: str, severity: Severity, path: Path, message: str) -> Finding:
+    return Finding(rule=rule, severity=severity, path=absolute(path), message=message)

@@ -15,7 +15,7 @@ from careen.errors import FormatError
 from careen.packages.dpkg.names import Names, text
 from careen.rootfs.path import Path
 
-__all__ = ["Alternative", "Choice", "best", "dump", "parse", "targets", "without"]
+__all__ = ["Alternative", "Choice", "best", "dump", "parse", "relinked", "targets", "without"]
 
 _DIRECTORY = "etc/alternatives"
 Mode = Literal["auto", "manual"]
@@ -163,3 +163,39 @@ def targets(alternative: Alternative) -> dict[Path, str]:
         if file
     ]
     return {Path(f"{_DIRECTORY}/{name}"): target for name, target in pairs}
+
+
+def relinked(
+    alternative: Alternative, dropped: frozenset[Path], names: Names
+) -> dict[Path, str | None]:
+    """Its symlinks once `dropped` is gone: a new target, None for a link that goes.
+
+    Empty while the chosen one stays, or where an administrator has the link lead elsewhere.
+    """
+    lost = [choice.listed for choice in alternative.choices if choice.path in dropped]
+    if alternative.current not in lost and (
+        alternative.current or len(lost) < len(alternative.choices)
+    ):
+        return {}
+    pointing = _pointing(alternative, dropped, names)
+    changes: dict[Path, str | None] = {}
+    for link, inner in zip(alternative.links[::2], alternative.links[1::2], strict=True):
+        if inner in pointing:
+            changes[inner] = pointing[inner]
+        else:
+            changes |= {link: None, inner: None}
+    return changes
+
+
+def _pointing(alternative: Alternative, dropped: frozenset[Path], names: Names) -> dict[Path, str]:
+    """The links under /etc/alternatives for the best choice that is there, to what is there."""
+
+    def there(listed: str) -> bool:
+        path = names.of(listed)
+        return names.present(path) and path not in dropped
+
+    left = tuple(choice for choice in alternative.choices if there(choice.listed))
+    if not left:
+        return {}
+    best_left = targets(msgspec.structs.replace(alternative, choices=left))
+    return {names.of(link): target for link, target in best_left.items() if there(target)}

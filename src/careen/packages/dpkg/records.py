@@ -55,6 +55,13 @@ class DpkgRecords(msgspec.Struct, frozen=True, kw_only=True):
     refused: str
     database: Database
 
+    def relinked(self, dropped: frozenset[Path]) -> Mapping[Path, str | None]:
+        """See `careen.packages.catalog.Records`: the links of alternatives whose choice goes."""
+        changes: dict[Path, str | None] = {}
+        for alternative in () if self.refused else self.alternatives:
+            changes |= alternatives.relinked(alternative, dropped, self.database.names)
+        return changes
+
     def edit(
         self, removed: frozenset[str], dropped: frozenset[Path]
     ) -> Mapping[Path, bytes | None]:

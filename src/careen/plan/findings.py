@@ -1,0 +1,130 @@
+"""What a plan has to say beside its decisions: what is odd, at risk, or asked for in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from careen.finding import Finding, Severity
+from careen.packages.catalog import Catalog
+from careen.packages.package import Package
+from careen.plan.asked import Asked
+from careen.plan.closure import Because, Closure, Scene, told
+from careen.plan.drops import Drops
+from careen.plan.plan import Source
+from careen.plan.rules import TRANSIENT, is_documentation
+from careen.plan.selection import Selection
+from careen.profile.profile import Profile
+from careen.rootfs.path import absolute
+
+__all__ = [
+    "about_asked",
+    "about_closure",
+    "about_databases",
+    "about_essential",
+    "about_profile",
+    "absent",
+]
+
+
+def about_profile(profile: Profile, source: Source, absent: Sequence[str]) -> Iterator[Finding]:
+    """Whether it was recorded on this image; how many of the paths that it names are `absent`."""
+    others = sorted(
+        {s.name for s in profile.scenarios if s.image.digest not in (None, source.digest)}
+    )
+    if others:
+        yield _finding(
+            "profile-other-image",
+            "warning",
+            f"recorded on another digest than the source's: {_some(others)}",
+            count=len(others),
+        )
+    if absent:
+        yield _finding(
+            "profile-path-gone",
+            "note",
+            f"the profile names what is not in this image: {_some(absent)}",
+            path=absent[0],
+            count=len(absent),
+        )
+
+
+def absent(closure: Closure) -> tuple[str, ...]:
+    """The paths that the profile names and the image does not have, but what a run makes."""
+    lost = {lost.text for lost in closure.lost if lost.because.rule == "profile"}
+    return tuple(sorted(text for text in lost if not text.startswith(TRANSIENT)))
+
+
+def about_closure(closure: Closure) -> Iterator[Finding]:
+    """What the config starts and the image does not have."""
+    for lost in closure.lost:
+        if lost.because.rule == "config":
+            message = f"{lost.text!r} is not in the image; {lost.because.phrase}"
+            yield _finding("start-not-found", "warning", message)
+
+
+def about_databases(catalog: Catalog) -> Iterator[Finding]:
+    """Which databases are not edited and why, and what is odd about each."""
+    if not catalog.databases:
+        message = "the image has no package database; its files stay, but shells and leftovers"
+        yield _finding("package-database", "note", message)
+    for database in catalog.databases:
+        if database.refused:
+            message = f"nothing is removed from the package database: {database.refused}"
+            yield _finding("database-refused", "warning", message, count=len(database.packages))
+        for note in database.notes:
+            if not database.refused or database.refused not in note:
+                yield _finding("package-database", "note", note)
+
+
+def about_essential(drops: Drops) -> Iterator[Finding]:
+    """The packages that a system is not without, and that this image will be without."""
+    packages = drops.scene.catalog.packages
+    names = sorted(id for id in drops.removed if packages[id].essential)
+    if names:
+        message = f"packages marked Essential go: {', '.join(names)}"
+        yield _finding("essential-removed", "note", message, count=len(names))
+
+
+def about_asked(
+    scene: Scene, closure: Closure, asked: Asked, keep: Selection, drop: Selection
+) -> Iterator[Finding]:
+    """What goes because people ask, though needed; patterns that name nothing."""
+    for id, pattern in asked.packages.items():
+        because = _need(scene.catalog.packages[id], closure)
+        if because is not None:
+            chain = told(because, closure, scene.catalog)
+            yield _finding(
+                "drop-needed", "warning", f"{id} goes ({pattern}), though needed: {chain}"
+            )
+    needed = [path for path in asked.paths if path in closure.paths]
+    if needed:
+        chain = told(closure.paths[needed[0]], closure, scene.catalog)
+        yield _finding(
+            "drop-needed",
+            "warning",
+            f"goes ({asked.paths[needed[0]]}), though needed: {chain}",
+            path=absolute(needed[0]),
+            count=len(needed),
+        )
+    for what, selection in (("keep", keep), ("drop", drop)):
+        for text in selection.unmatched(scene.catalog, scene.rootfs):
+            message = f"{text} (to {what}) names nothing in the image"
+            yield _finding("pattern-unmatched", "warning" if what == "keep" else "note", message)
+
+
+def _need(package: Package, closure: Closure) -> Because | None:
+    """Why a package would have stayed: it is used, or something that it alone owns is."""
+    paths = (closure.paths.get(path) for path in package.paths if not is_documentation(path))
+    return closure.packages.get(package.id) or next(filter(None, paths), None)
+
+
+def _finding(
+    rule: str, severity: Severity, message: str, *, path: str = "", count: int = 1
+) -> Finding:
+    return Finding(rule=rule, severity=severity, message=message, path=path, count=count)
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    """`a, b and 7 more`."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
