@@ -54,7 +54,7 @@ def Lnk(name: str, target: str, **more: Any) -> Node:  # noqa: N802
 
 def Hard(name: str, target: str, **more: Any) -> Node:  # noqa: N802
     """A hard link."""
-    return Node(name, b"", 0o644, tarfile.LNKTYPE, target, **more)
+    return Node(name, type=tarfile.LNKTYPE, linkname=target, **more)
 
 
 def Chr(name: str, major: int, minor: int, **more: Any) -> Node:  # noqa: N802

@@ -103,10 +103,10 @@ def _node(path: Path, inode: Inode) -> Iterator[Piece]:
 
 def _link(rootfs: Rootfs, path: Path, inode: Inode, target: Path) -> Piece:
     """A hard link's entry repeats the inode's attributes: runtimes apply them once more."""
-    layer, entry = rootfs.links.get(path, (-1, None))
-    if entry is not None and _says_the_same(entry, inode.entry):
-        if (normal(entry.name), normal(entry.linkname)) == (path, target):
-            return Extent(layer, entry.header_offset, entry.data_offset - entry.header_offset)
+    layer, entry = rootfs.links.get(path, (-1, inode.entry))
+    carried = entry.kind == "link" and _says_the_same(entry, inode.entry)
+    if carried and (normal(entry.name), normal(entry.linkname)) == (path, target):
+        return Extent(layer, entry.header_offset, entry.data_offset - entry.header_offset)
     link = msgspec.structs.replace(
         _named(inode.entry, path), kind="link", linkname=target, size=0, sparse=None
     )

@@ -130,7 +130,7 @@ def _read_all(layers: Sequence[_Layer], jobs: int) -> Iterator[list[Entry]]:
 class _Layer:
     """One layer on its way from a blob to a spool."""
 
-    def __init__(  # noqa: PLR0913  # set up in one place, from `scan`'s own parameters
+    def __init__(
         self,
         store: Store,
         descriptor: Descriptor,
@@ -149,49 +149,52 @@ class _Layer:
         self.notes: list[Finding] = []
 
     def read(self) -> list[Entry]:
-        """Everything in one pass; only whole, checked layers come out."""
-        unpacked = compression.Decompressor(
-            self._packed(),
-            declared=media_types.codec(self.descriptor.media_type),
-            limits=self.limits.unpacking,
-        )
-        reader = tar.Reader(self._spooled(unpacked), self.limits.tar)
-        entries = list(reader)
-        for message in [*unpacked.warnings, *reader.warnings]:
-            self.notes.append(
-                Finding(
-                    rule="odd-layer",
-                    severity="note",
-                    message=f"{message} (layer {self.descriptor.digest})",
-                )
+        """Everything in one pass; only whole, checked layers come out.
+
+        Hashing and spooling go on in one thread beside this one, in the order of the bytes.
+        """
+        with ThreadPoolExecutor(1, "hash") as beside:
+            unpacked = compression.Decompressor(
+                self._packed(beside),
+                declared=media_types.codec(self.descriptor.media_type),
+                limits=self.limits.unpacking,
             )
+            reader = tar.Reader(self._spooled(unpacked, beside), self.limits.tar)
+            entries = list(reader)
+        for message in [*unpacked.warnings, *reader.warnings]:
+            said = f"{message} (layer {self.descriptor.digest})"
+            self.notes.append(Finding(rule="odd-layer", severity="note", message=said))
         return entries
 
-    def _packed(self) -> Iterator[bytes]:
+    def _packed(self, beside: ThreadPoolExecutor) -> Iterator[bytes]:
         """The blob's bytes, to the end, then its digest."""
         hashed = digests.hasher(self.descriptor.digest)
+        hashing: Future[None] | None = None
         with self.store.open(self.descriptor) as source:
             while chunk := source.read(_READ):
                 if self.stopped:
                     raise CareenError("stopped")
-                hashed.update(chunk)
+                if hashing is not None:
+                    hashing.result()
+                hashing = beside.submit(hashed.update, chunk)
                 self.on_bytes(len(chunk))
                 yield chunk
+        if hashing is not None:
+            hashing.result()
         if hashed.hexdigest() != digests.encoded(self.descriptor.digest):
             raise FormatError("blob does not match its digest", at=self.descriptor.digest)
 
-    def _spooled(self, unpacked: Iterable[bytes]) -> Iterator[bytes]:
-        """The tar's bytes, hashed and spooled in a thread beside the one that unpacks the next."""
+    def _spooled(self, unpacked: Iterable[bytes], beside: ThreadPoolExecutor) -> Iterator[bytes]:
+        """The tar's bytes, hashed and spooled beside the thread that unpacks the next ones."""
         hashed = digests.hasher(self.diff_id)
-        with ThreadPoolExecutor(1, "hash") as beside:
-            pending: Future[None] | None = None
-            for chunk in unpacked:
-                if pending is not None:
-                    pending.result()
-                pending = beside.submit(_keep, hashed, self.spool, chunk)
-                yield chunk
-            if pending is not None:
-                pending.result()
+        keeping: Future[None] | None = None
+        for chunk in unpacked:
+            if keeping is not None:
+                keeping.result()
+            keeping = beside.submit(_keep, hashed, self.spool, chunk)
+            yield chunk
+        if keeping is not None:
+            keeping.result()
         if hashed.hexdigest() != digests.encoded(self.diff_id):
             raise FormatError(
                 f"unpacked layer does not match its diff_id {self.diff_id}",

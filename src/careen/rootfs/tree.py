@@ -122,7 +122,7 @@ class Tree:
         self._root.cell = _Cell(layer, self._without_label(entry))
 
     def _link(self, layer: int, entry: Entry) -> _Node:
-        """A new name for the target's inode, to which every runtime applies the link's attributes."""
+        """A new name for the target's inode, to which runtimes apply the link's attributes."""
         target = normal(_inside(entry.linkname))
         node = self._find(target)
         if node is None:
@@ -139,7 +139,7 @@ class Tree:
     def _whiteout(self, layer: int, folder: str, name: str) -> None:
         target = name[len(_WHITEOUT) :]
         if name == _OPAQUE:
-            directory = self._find(Path(folder))
+            directory = self._walk(folder, create=None)
             if directory is not None and directory.children is not None:
                 _clear(directory, layer)
             return
@@ -148,7 +148,7 @@ class Tree:
             return
         if target in ("", ".", ".."):
             raise FormatError("a whiteout of no name")
-        parent = self._find(Path(folder))
+        parent = self._walk(folder, create=None)
         if parent is not None and parent.children is not None:
             _remove(parent.children, target, layer)
 
