@@ -186,7 +186,9 @@ def image_layout(
 def add_to_index(layout: Path, descriptor: dict[str, Any], tag: str | None) -> None:
     (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     path = layout / "index.json"
-    index = json.loads(path.read_text()) if path.exists() else {"schemaVersion": 2, "manifests": []}
+    index: dict[str, Any] = {"schemaVersion": 2, "manifests": []}
+    if path.exists():
+        index = json.loads(path.read_text())
     named = {"annotations": {"org.opencontainers.image.ref.name": tag}} if tag else {}
     index["manifests"].append({**descriptor, **named})
     path.write_text(json.dumps(index))

@@ -77,9 +77,13 @@ class Records:
     )  # fmt: skip
     files: frozenset[Path] = frozenset()
     notes = ("odd",)
+    refused = ""
 
-    def edit(self, removed: Any, dropped: Any) -> Any:
-        raise NotImplementedError
+    def relinked(self, dropped: frozenset[Path]) -> dict[Path, str | None]:
+        raise AssertionError("an inspection changes nothing")
+
+    def edit(self, removed: frozenset[str], dropped: frozenset[Path]) -> dict[Path, bytes | None]:
+        raise AssertionError("an inspection changes nothing")
 
 
 @pytest.fixture(scope="module")

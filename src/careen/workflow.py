@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from careen import __version__
-from careen.errors import CareenError, GateError, SourceError, UsageError, within
+from careen.errors import GateError, SourceError, UsageError, within
 from careen.finding import Finding, errors
 from careen.formats.compression import Encoding
 from careen.formats.digest import Digest
@@ -31,10 +30,11 @@ from careen.rewrite import image as rewriting
 from careen.rewrite.image import Form, Work
 from careen.rootfs import facts
 from careen.rootfs.scan import Scan, scan
+from careen.scratch import scratch
 from careen.transport import copy
 from careen.transport.access import Access
 from careen.transport.copy import Delivery, Watch
-from careen.transport.reference import Reference, with_tag
+from careen.transport.reference import Reference, own_tag, with_tag
 from careen.verify import judge
 from careen.verify.judge import Sight
 
@@ -199,20 +199,20 @@ def verify(
 @contextlib.contextmanager
 def opened(reference: Reference, settings: Settings) -> Iterator[Opened]:
     """Bring an image within reach and read all of it, every byte checked."""
-    with _scratch(settings) as scratch:
-        room = Layout(settings.cache or scratch / "pulled")
+    with scratch(settings.scratch) as folder:
+        room = Layout(settings.cache or folder / "pulled")
         with _watched(settings, f"pull {reference}") as watch:
             found = copy.fetch(reference, settings.source, settings.platform, room, watch)
         with within(str(reference)):
             image = images.load(found.layout, found.descriptor, settings.platform)
-        with _scanned(found.layout, image, str(reference), scratch, settings) as read:
+        with _scanned(found.layout, image, str(reference), folder, settings) as read:
             yield Opened(
                 reference=reference,
                 layout=found.layout,
                 descriptor=found.descriptor,
                 image=image,
                 scan=read,
-                scratch=scratch,
+                scratch=folder,
             )
 
 
@@ -258,7 +258,10 @@ def _made(
         return _outcome(found, drawn, findings, None)
     # Push: blobs, manifests, then tags, the debug counterpart's first.
     made = Delivery(
-        layout=layout, descriptor=image.manifest.descriptor, tag=_tag(target), linkable=True
+        layout=layout,
+        descriptor=image.manifest.descriptor,
+        tag=own_tag(target.destination),
+        linkable=True,
     )
     debug = Delivery(layout=found.layout, descriptor=found.descriptor, tag=target.debug_tag)
     deliveries = [made] if target.debug_tag is None else [made, debug]
@@ -291,10 +294,9 @@ def _form(found: Opened, drawn: Plan, target: Target, *, command: str) -> Form:
 
 def _check_target(target: Target, settings: Settings) -> None:
     """Refuse before hours of work what cannot end well."""
-    if target.debug_tag is not None and target.debug_tag == _tag(target):
+    if target.debug_tag is not None and target.debug_tag == own_tag(target.destination):
         raise UsageError(f"the debug tag is the image's own tag, {target.debug_tag!r}")
-    if settings.destination.offline and target.destination.transport == "docker":
-        raise UsageError(f"{target.destination}: a registry, and the network is off (--offline)")
+    copy.check_destination(target.destination, settings.destination)
 
 
 def _check_plan(drawn: Plan, found: Opened) -> None:
@@ -327,11 +329,6 @@ def _named(reference: str, image: Image) -> Named:
     )
 
 
-def _tag(target: Target) -> str | None:
-    destination = target.destination
-    return destination.tag if destination.transport == "docker" else destination.ref
-
-
 def _scene(image: Image, read: Scan) -> Scene:
     return Scene(
         rootfs=read.rootfs,
@@ -353,27 +350,15 @@ def _bare(image: Image, read: Scan) -> Scene:
 
 @contextlib.contextmanager
 def _scanned(
-    layout: Layout, image: Image, name: str, scratch: Path, settings: Settings
+    layout: Layout, image: Image, name: str, folder: Path, settings: Settings
 ) -> Iterator[Scan]:
     total = sum(layer.size for layer in image.manifest.layers)
     with contextlib.ExitStack() as stack:
         with _task(settings, f"read {name}", total) as on_bytes, within(name):
             read = stack.enter_context(
-                scan(layout, image, scratch=scratch, jobs=settings.jobs, on_bytes=on_bytes)
+                scan(layout, image, scratch=folder, jobs=settings.jobs, on_bytes=on_bytes)
             )
         yield read
-
-
-@contextlib.contextmanager
-def _scratch(settings: Settings) -> Iterator[Path]:
-    """A folder of our own that goes when the work ends, however it ends."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="careen-", dir=settings.scratch)
-    except OSError as error:
-        where = settings.scratch or tempfile.gettempdir()
-        raise CareenError(f"no scratch space: {error.strerror}", at=str(where)) from error
-    with folder as path:
-        yield Path(path)
 
 
 @contextlib.contextmanager

@@ -20,13 +20,14 @@ from careen.oci.layout import Layout
 from careen.plan.plan import PathDecision, Plan, Source
 from careen.rewrite import image as rewriting
 from careen.rewrite.image import Form, Work
+from careen.rootfs.rootfs import Kind
 from careen.rootfs.scan import scan
 from tests.builders import Dir, Hard, Lnk, Node, Reg, image_layout, tar_layer
 
 GZIP = Encoding.parse("gzip")
 
 
-def drop(path: str, kind: str = "file") -> PathDecision:
+def drop(path: str, kind: Kind = "file") -> PathDecision:
     return PathDecision(path=path, kind=kind, decision="drop", reason="test")
 
 

@@ -50,8 +50,8 @@ class Bytes:
 
 def merged(layers: Layers) -> Rootfs:
     tree, spools = Tree(), []
-    for number, nodes in enumerate(layers):
-        data = tar_layer(nodes)
+    for number, rows in enumerate(layers):
+        data = tar_layer(rows)
         tree.apply(number, tar.Reader([data]))
         spools.append(Bytes(data))
     nodes, links = tree.finish()

@@ -30,6 +30,8 @@ _EPILOG = """
 An image is named as containers/image does:
   docker://HOST[:PORT]/REPO[:TAG][@DIGEST]   in a registry; `docker://` may be left out
   oci:DIR[:REF]                              in an OCI layout on disk
+  oci-archive:FILE[:REF]                     in an OCI layout that is packed in a tar
+  docker-archive:FILE[:NAME:TAG]             in a tar that `docker save` wrote
 
 Every option of a command can be set by a variable: --src-creds is CAREEN_SRC_CREDS.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate or a finding says no,

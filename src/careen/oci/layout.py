@@ -91,11 +91,6 @@ class Layout:
             os.replace(temporary, self.path(digest))
         return expected or Descriptor(media_type="", digest=digest, size=size)
 
-    def holds(self, descriptor: Descriptor) -> bool:
-        """Whether a blob of that name and size is there."""
-        path = self.path(descriptor.digest)
-        return path.is_file() and path.stat().st_size == descriptor.size
-
     def stream(self, descriptor: Descriptor) -> Iterator[bytes]:
         """The blob's bytes, whose digest is checked at the end."""
         hashed, size = digests.hasher(descriptor.digest), 0

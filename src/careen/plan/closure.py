@@ -49,6 +49,9 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     execution: Execution
 
 
+_STARTING = ("config", "shebang", "linkage")  # what they name is a program, wherever it lies
+
+
 class Because(msgspec.Struct, frozen=True, kw_only=True):
     """Why something is needed: the rule's name, a phrase, and the path or package before it.
 
@@ -238,7 +241,8 @@ class _Closing:
         origin = absolute(path)
         if kind == "symlink":
             self.follow(origin, Because(rule="link", phrase=f"{origin} leads to it", origin=origin))
-        if kind != "directory" and not is_documentation(path):
+        started = self.paths[path].rule in _STARTING
+        if kind != "directory" and (started or not is_documentation(path)):
             for id in self.catalog.owners.get(path, ()):
                 self.use(id, Because(rule="owner", phrase=f"{id} owns {origin}", origin=origin))
         if path in self.facts.elf or path in self.facts.scripts:

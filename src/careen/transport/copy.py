@@ -2,32 +2,36 @@
 
 `fetch` brings one image manifest with its blobs within reach as a layout; `deliver` carries image
 manifests to a destination in the order that keeps every promise: blobs, manifests by digest, tags
-last. Stopped anywhere, no tag names an image that is not whole; run again, it goes on.
+last. Stopped anywhere, no tag names an image that is not whole; run again, it goes on. An archive
+is written whole or not at all.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
-from careen.errors import FormatError, UsageError
+from careen.errors import FormatError, UsageError, within
 from careen.oci import image as images
 from careen.oci.descriptor import Descriptor
 from careen.oci.layout import Layout
 from careen.oci.manifest import CEILING, Manifest
 from careen.oci.platform import Platform
+from careen.transport import archive as archives
+from careen.transport import docker_archive, oci_archive
 from careen.transport.access import Access
-from careen.transport.reference import Reference
+from careen.transport.archive import Parcel
+from careen.transport.reference import Reference, with_tag
 
 if TYPE_CHECKING:
     from careen.transport.repository import Repository
 
-__all__ = ["Delivery", "Fetched", "Watch", "deliver", "fetch"]
+__all__ = ["Delivery", "Fetched", "Watch", "check_destination", "deliver", "fetch"]
 
 _T = TypeVar("_T")
 _TRANSFERS = 4  # at once: a registry is waited for more than it is worked for
@@ -62,20 +66,34 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 def fetch(
     source: Reference, access: Access, wanted: Platform | None, room: Layout, watch: Watch
 ) -> Fetched:
-    """The one image that `source` means, with all its blobs; a remote one is pulled into `room`.
+    """The one image that `source` means, with all its blobs.
+
+    What is not in a layout yet, in a registry or an archive, is brought into `room`.
 
     An index needs `wanted` to choose by. SourceError when it is missing or refused, RegistryError
     when the registry, the login or the network fails.
     """
     if source.transport == "docker":
         return _pull(source, access, wanted, room, watch)
-    layout = _layout(source)
+    if source.transport != "oci":
+        return _unpack(source, wanted, room, watch)
+    layout = Layout(Path(source.path))
 
     def read(descriptor: Descriptor) -> bytes:
         return layout.read(descriptor, ceiling=CEILING)
 
     descriptor = images.select(layout.find(source.ref), wanted, read)
     return Fetched(layout=layout, descriptor=descriptor)
+
+
+def check_destination(destination: Reference, access: Access) -> None:
+    """UsageError for a destination that nothing can be delivered to, before the work is done."""
+    if destination.transport == "docker" and access.offline:
+        raise UsageError(f"{destination}: a registry, and the network is off (--offline)")
+    if destination.transport in ("oci-archive", "docker-archive"):
+        archives.check_absent(Path(destination.path))
+    if destination.ref is not None and destination.ref.startswith("@"):
+        raise UsageError(f"{destination}: a new archive has names, not numbers; write NAME:TAG")
 
 
 def deliver(
@@ -86,29 +104,30 @@ def deliver(
     *,
     origin: Reference | None = None,
 ) -> None:
-    """Carry images to the repository or layout of `destination`, in the given order but for tags.
+    """Carry images to `destination`: a repository or layout in the given order, but for tags.
 
     Tags are set last, and in reverse: the first image's tag is the last to appear. Blobs that the
     destination has are not sent; those at `origin`, if that is on the same registry, are mounted.
+    An archive is written anew; UsageError when something is there.
     """
-    with contextlib.ExitStack() as stack:
-        sink: _Sink
-        if destination.transport == "docker":
-            repository = stack.enter_context(_repository(destination, access))
-            sink = _RepositorySink(repository, _mountable(origin, destination))
-        else:
-            sink = _LayoutSink(_layout(destination))
-        manifests = [_manifest(delivery) for delivery in deliveries]
-        blobs = [
-            (delivery, blob)
-            for delivery, manifest in zip(deliveries, manifests, strict=True)
-            for blob in (manifest.config, *manifest.layers)
-        ]
-        watch.start(sum(blob.size for _, blob in blobs))
-        _each(blobs, lambda pair: sink.put_blob(*pair, watch.on_bytes))
-        for manifest in manifests:
+    check_destination(destination, access)
+    parts = [(delivery, _manifest(delivery)) for delivery in deliveries]
+    blobs = {
+        (blob.digest, blob.size): (delivery, blob)
+        for delivery, manifest in parts
+        for blob in (manifest.config, *manifest.layers)
+    }
+    watch.start(sum(blob.size for _, blob in blobs.values()))
+    if destination.transport in ("oci-archive", "docker-archive"):
+        parcels = [_parcel(delivery, manifest, destination) for delivery, manifest in parts]
+        pack = (oci_archive if destination.transport == "oci-archive" else docker_archive).pack
+        pack(Path(destination.path), parcels, watch.on_bytes)
+        return
+    with _sink(destination, access, origin) as sink:
+        _each(list(blobs.values()), lambda pair: sink.put_blob(*pair, watch.on_bytes))
+        for _, manifest in parts:
             sink.put_manifest(manifest)
-        for delivery, manifest in reversed(list(zip(deliveries, manifests, strict=True))):
+        for delivery, manifest in reversed(parts):
             sink.set_tag(manifest, delivery.tag)
 
 
@@ -133,7 +152,7 @@ class _LayoutSink:
     def put_blob(
         self, delivery: Delivery, blob: Descriptor, on_bytes: Callable[[int], None]
     ) -> None:
-        if not self._layout.holds(blob) and not (
+        if not _is_whole(self._layout, blob) and not (
             delivery.linkable and self._layout.link(blob, delivery.layout)
         ):
             self._layout.write(delivery.layout.stream(blob), blob)
@@ -181,6 +200,33 @@ class _RepositorySink:
         self._repository.push_manifest(reference, manifest.raw, manifest.media_type)
 
 
+@contextlib.contextmanager
+def _sink(destination: Reference, access: Access, origin: Reference | None) -> Iterator[_Sink]:
+    if destination.transport == "oci":
+        yield _LayoutSink(Layout(Path(destination.path)))
+        return
+    with _repository(destination, access) as repository:
+        yield _RepositorySink(repository, _mountable(origin, destination))
+
+
+def _parcel(delivery: Delivery, manifest: Manifest, destination: Reference) -> Parcel:
+    """What is packed, under the whole name that an archive of that kind lists."""
+    name = None if delivery.tag is None else with_tag(destination, delivery.tag).ref
+    return Parcel(layout=delivery.layout, manifest=manifest, name=name)
+
+
+def _unpack(source: Reference, wanted: Platform | None, room: Layout, watch: Watch) -> Fetched:
+    opened = archives.opened(
+        Path(source.path), scratch=room.folder, start=watch.start, on_bytes=watch.on_bytes
+    )
+    with within(str(source)), opened as archive:
+        if source.transport == "oci-archive":
+            descriptor = oci_archive.unpack(archive, source.ref, wanted, room)
+        else:
+            descriptor = docker_archive.unpack(archive, source.ref, room)
+    return Fetched(layout=room, descriptor=descriptor)
+
+
 def _pull(
     source: Reference, access: Access, wanted: Platform | None, room: Layout, watch: Watch
 ) -> Fetched:
@@ -201,20 +247,27 @@ def _pull(
         blobs = [manifest.config, *manifest.layers]
         watch.start(sum(blob.size for blob in blobs))
         _each(blobs, lambda blob: _pull_blob(repository, room, blob, watch.on_bytes))
-    return Fetched(layout=room, descriptor=manifest.descriptor)
+    return Fetched(layout=room, descriptor=descriptor)
 
 
 def _pull_blob(
     repository: Repository, room: Layout, blob: Descriptor, on_bytes: Callable[[int], None]
 ) -> None:
-    """A cached blob is read again before it is believed."""
-    if room.has(blob.digest):
-        with contextlib.suppress(FormatError):
-            for _ in room.stream(blob):
-                pass
-            on_bytes(blob.size)
-            return
-    room.write(repository.blob(blob, on_bytes=on_bytes), blob)
+    if _is_whole(room, blob):
+        on_bytes(blob.size)
+    else:
+        room.write(repository.blob(blob, on_bytes=on_bytes), blob)
+
+
+def _is_whole(layout: Layout, blob: Descriptor) -> bool:
+    """Whether the layout holds the blob; one that was there before us is not believed unread."""
+    if not layout.has(blob.digest):
+        return False
+    with contextlib.suppress(FormatError):
+        for _ in layout.stream(blob):
+            pass
+        return True
+    return False
 
 
 def _manifest(delivery: Delivery) -> Manifest:
@@ -245,11 +298,3 @@ def _repository(reference: Reference, access: Access) -> Repository:
     from careen.transport.repository import Repository  # noqa: PLC0415  # oras costs 0.2 s
 
     return Repository(reference.host, reference.repository, access)
-
-
-def _layout(reference: Reference) -> Layout:
-    if reference.transport != "oci":
-        raise UsageError(
-            f"{reference}: archives are not read by this version; unpack it and name oci:DIR:REF"
-        )
-    return Layout(Path(reference.path))

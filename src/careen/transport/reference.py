@@ -3,7 +3,7 @@
     docker://HOST[:PORT]/REPO[:TAG][@DIGEST]   a registry; `docker://` may be left out
     oci:DIR[:REF]                              an OCI layout in a folder; also `oci-dir:`
     oci-archive:FILE[:REF]                     an OCI layout in a tar
-    docker-archive:FILE[:NAME:TAG]             what `docker save` writes
+    docker-archive:FILE[:NAME:TAG|:@INDEX]     what `docker save` writes
 
 A text is a transport or a registry, never a daemon's image. A file's name ends at the first
 colon. Names are checked here, before they can become part of a URL or a path.
@@ -28,7 +28,7 @@ from careen.transport.endpoint import (
     full_name,
 )
 
-__all__ = ["Reference", "Transport", "debug_tag", "parse", "qualified", "with_tag"]
+__all__ = ["Reference", "Transport", "debug_tag", "own_tag", "parse", "qualified", "with_tag"]
 
 Transport = Literal["docker", "oci", "oci-archive", "docker-archive"]
 
@@ -41,6 +41,7 @@ _HOST = re.compile(
     rf"(?:{_LABEL}(?:\.{_LABEL})*|\[(?P<v6>[0-9A-Fa-f:]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
 )
 _IMAGE_ID = re.compile("[0-9a-f]{64}")
+_POSITION = re.compile("@[0-9]{1,6}")
 # image-spec, annotations.md: the grammar of org.opencontainers.image.ref.name
 _PART = "[A-Za-z0-9]+(?:(?:--|[-._:@+])[A-Za-z0-9]+)*"
 _REF = re.compile(f"{_PART}(?:/{_PART})*")
@@ -65,7 +66,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
     Names on Docker Hub are written out: `docker.io/library/redis`. At least one of `tag` and
     `digest` is there; with both, the digest says which image and the tag what it is called. A
-    docker-archive's `ref` is `qualified`. `str()` gives a text that means the same.
+    docker-archive's `ref` is `qualified`, or `@0` for its first image. `str()` gives a text that
+    means the same.
     """
 
     transport: Transport
@@ -115,20 +117,27 @@ def with_tag(reference: Reference, tag: str) -> Reference:
     if reference.transport == "docker":
         return replace(reference, tag=check_tag(tag), digest=None)
     if reference.transport == "docker-archive":
-        if reference.ref is None:
-            raise UsageError(f"no name to put the tag {tag!r} to; write {reference}:NAME:TAG")
+        if reference.ref is None or _POSITION.fullmatch(reference.ref):
+            place = f"docker-archive:{reference.path}"
+            raise UsageError(f"no name to put the tag {tag!r} to; write {place}:NAME:TAG")
         name, _ = _name_and_tag(reference.ref)
         return replace(reference, ref=f"{name}:{check_tag(tag)}")
     return replace(reference, ref=_check_ref(tag))
 
 
+def own_tag(reference: Reference) -> str | None:
+    """What `with_tag` would replace: the tag, or the REF of a layout."""
+    if reference.transport == "docker":
+        return reference.tag
+    if reference.ref is None or reference.transport != "docker-archive":
+        return reference.ref
+    _, tag = _name_and_tag(reference.ref)
+    return tag
+
+
 def debug_tag(reference: Reference) -> str:
     """The tag, or REF, of the debug counterpart; UsageError when it cannot be derived."""
-    tag = reference.tag
-    if reference.transport != "docker":
-        tag = reference.ref
-    if tag is not None and reference.transport == "docker-archive":
-        _, tag = _name_and_tag(tag)
+    tag = own_tag(reference)
     if tag is None:
         problem = "no tag to name the debug counterpart after; add --debug-tag TAG or --no-debug"
         raise UsageError(problem, at=str(reference))
@@ -146,8 +155,11 @@ def _file(transport: Transport, rest: str) -> Reference:
         raise UsageError(f"no file name; write {transport}:PATH or {transport}:PATH:REF")
     if not colon:
         return Reference(transport=transport, path=path)
-    check = qualified if transport == "docker-archive" else _check_ref
-    return Reference(transport=transport, path=path, ref=check(ref))
+    if transport != "docker-archive":
+        ref = _check_ref(ref)
+    elif not _POSITION.fullmatch(ref):
+        ref = qualified(ref)
+    return Reference(transport=transport, path=path, ref=ref)
 
 
 def _check_ref(ref: str) -> str:
