@@ -66,10 +66,11 @@ def steps(body: str) -> Iterator[Step]:
 def run(command: str) -> list[str]:
     """What the command prints on stdout; an exception when it fails."""
     tools = Path(sys.executable).parent
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
         cwd=README.parent,
-        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": COLUMNS},
+        env={**outside, "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": COLUMNS},
         stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     return [line.rstrip() for line in done.stdout.splitlines()]
