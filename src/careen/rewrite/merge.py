@@ -18,7 +18,7 @@ from careen.plan.plan import PathDecision, Plan
 from careen.rootfs.path import ROOT, Path, absolute, normal
 from careen.rootfs.rootfs import Inode, Rootfs
 
-__all__ = ["Extent", "Piece", "merge"]
+__all__ = ["Expanded", "Extent", "Piece", "merge"]
 
 
 class Extent(msgspec.Struct, frozen=True):
@@ -84,10 +84,10 @@ def _check_parent(path: Path, kept: set[Path]) -> None:
 
 def _node(path: Path, inode: Inode) -> Iterator[Piece]:
     entry = inode.entry
-    if path == ROOT and entry.header_offset < 0:
+    if path == ROOT and inode.is_implicit:
         return  # no layer wrote the root directory, so this one does not either
     size = entry.size + tar.padding(entry.size) if entry.kind == "file" else 0
-    if entry.header_offset >= 0 and entry.sparse is None and normal(entry.name) == path:
+    if entry.header_offset >= 0 and entry.sparse is None and _spells(entry.name, path):
         yield Extent(
             inode.layer, entry.header_offset, entry.data_offset - entry.header_offset + size
         )
@@ -105,12 +105,17 @@ def _link(rootfs: Rootfs, path: Path, inode: Inode, target: Path) -> Piece:
     """A hard link's entry repeats the inode's attributes: runtimes apply them once more."""
     layer, entry = rootfs.links.get(path, (-1, inode.entry))
     carried = entry.kind == "link" and _says_the_same(entry, inode.entry)
-    if carried and (normal(entry.name), normal(entry.linkname)) == (path, target):
+    if carried and _spells(entry.name, path) and _spells(entry.linkname, target):
         return Extent(layer, entry.header_offset, entry.data_offset - entry.header_offset)
     link = msgspec.structs.replace(
         _named(inode.entry, path), kind="link", linkname=target, size=0, sparse=None
     )
     return tar.header(link)
+
+
+def _spells(name: str, path: Path) -> bool:
+    """Whether a header may go on saying `name`. Not with `..`: some readers follow links there."""
+    return normal(name) == path and "/../" not in f"/{name}/"
 
 
 def _says_the_same(link: Entry, target: Entry) -> bool:

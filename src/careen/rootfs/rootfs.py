@@ -47,6 +47,11 @@ class Inode(msgspec.Struct, frozen=True, eq=False):
         """The file type; a hard link's is its target's."""
         return self.entry.kind  # type: ignore[return-value]  # scan resolved every "link" entry
 
+    @property
+    def is_implicit(self) -> bool:
+        """Whether this is a directory of which no layer says anything."""
+        return not self.entry.name
+
 
 class Resolution(msgspec.Struct, frozen=True):
     """Where a path leads: `path` is None for nowhere; `hops` are the symlinks on the way."""
@@ -132,9 +137,11 @@ class Rootfs:
         path = normal(text)
         if path in self.nodes:  # stored names never lead through a link
             return path
-        directory = self.resolve(parent(path)).path
-        base = self.canonical(parent(path)) if directory is None else directory
-        return join(base, name(path))
+        there, absent = parent(path), [name(path)]
+        while (directory := self.resolve(there).path) is None:
+            absent.append(name(there))
+            there = parent(there)
+        return join(directory, "/".join(reversed(absent)))
 
     def read(self, path: Path, *, ceiling: int = 64 << 20) -> bytes:
         """A regular file's content; SourceError when absent, not a file or over `ceiling` bytes."""
@@ -163,6 +170,13 @@ class Rootfs:
         return bytes(content)
 
     def content(self, inode: Inode, *, block: int = 1 << 20) -> Iterator[bytes]:
-        """A regular file's content in blocks of at most `block` bytes."""
-        for offset in range(0, inode.entry.size, block):
-            yield self.pread(inode, block, offset)
+        """A regular file's content in blocks of at most `block` bytes, none empty."""
+        entry, spool = inode.entry, self.spools[inode.layer]
+        regions = entry.sparse if entry.sparse is not None else ((0, entry.size),)
+        stored, here = entry.data_offset, 0
+        for start, size in (*regions, (entry.size, 0)):
+            for offset in range(here, start, block):
+                yield bytes(min(block, start - offset))
+            for offset in range(0, size, block):
+                yield spool.pread(min(block, size - offset), stored + offset)
+            stored, here = stored + size, start + size

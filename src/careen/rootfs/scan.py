@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path as FilePath
 
@@ -96,14 +97,17 @@ def scan(
     FormatError names the layer and, where there is one, the entry.
     """
     with contextlib.ExitStack() as stack:
-        layers = []
+        layers, stop = [], threading.Event()
         for descriptor, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True):
             spool = stack.enter_context(contextlib.closing(FileSpool(scratch)))
-            layers.append(_Layer(store, descriptor, diff_id, spool, limits or Limits(), on_bytes))
+            costs = limits or Limits()
+            layers.append(_Layer(store, descriptor, diff_id, spool, costs, on_bytes, stop))
         tree = Tree()
-        for i, entries in enumerate(_read_all(layers, jobs or os.cpu_count() or 1)):
-            with within(f"layers[{i}]"):
-                tree.apply(i, entries)
+        reading = _read_all(layers, jobs or os.cpu_count() or 1, stop)
+        with contextlib.closing(reading):
+            for i, entries in enumerate(reading):
+                with within(f"layers[{i}]"):
+                    tree.apply(i, entries)
         nodes, links = tree.finish()
         yield Scan(
             rootfs=Rootfs(nodes, tuple(layer.spool for layer in layers), links),
@@ -112,19 +116,34 @@ def scan(
         )
 
 
-def _read_all(layers: Sequence[_Layer], jobs: int) -> Iterator[list[Entry]]:
+def _read_all(
+    layers: Sequence[_Layer], jobs: int, stop: threading.Event
+) -> Generator[list[Entry], None, None]:
     """The layers' entries, bottom layer first, while the ones above are still being read."""
     with ThreadPoolExecutor(jobs, "layer") as workers:
         futures = [workers.submit(layer.read) for layer in layers]
         try:
-            for i, future in enumerate(futures):
-                with within(f"layers[{i}]"):
-                    entries = future.result()
-                yield entries
+            for i in range(len(futures)):
+                yield _result(futures, i)
         finally:
-            for layer in layers:
-                layer.stopped = True
+            stop.set()
             workers.shutdown(cancel_futures=True)
+
+
+def _result(futures: Sequence[Future[list[Entry]]], i: int) -> list[Entry]:
+    """Layer i's entries; where another layer failed and so stopped this one, that one's error."""
+    try:
+        with within(f"layers[{i}]"):
+            return futures[i].result()
+    except _StoppedError:
+        for j, future in enumerate(futures):
+            with within(f"layers[{j}]"), contextlib.suppress(_StoppedError):
+                future.result()
+        raise
+
+
+class _StoppedError(CareenError):
+    """Another layer failed, or nobody wants the rest."""
 
 
 class _Layer:
@@ -138,6 +157,7 @@ class _Layer:
         spool: FileSpool,
         limits: Limits,
         on_bytes: Callable[[int], None],
+        stop: threading.Event,
     ) -> None:
         self.store = store
         self.descriptor = descriptor
@@ -145,35 +165,43 @@ class _Layer:
         self.spool = spool
         self.limits = limits
         self.on_bytes = on_bytes
-        self.stopped = False
+        self.stop = stop
         self.notes: list[Finding] = []
 
     def read(self) -> list[Entry]:
-        """Everything in one pass; only whole, checked layers come out.
+        """Everything in one pass; only whole, checked layers come out. A failure stops the others.
 
         Hashing and spooling go on in one thread beside this one, in the order of the bytes.
         """
-        with ThreadPoolExecutor(1, "hash") as beside:
-            unpacked = compression.Decompressor(
-                self._packed(beside),
-                declared=media_types.codec(self.descriptor.media_type),
-                limits=self.limits.unpacking,
-            )
-            reader = tar.Reader(self._spooled(unpacked, beside), self.limits.tar)
-            entries = list(reader)
+        try:
+            with (
+                ThreadPoolExecutor(1, "hash") as beside,
+                contextlib.closing(self._packed(beside)) as packed,
+            ):
+                return self._entries(packed, beside)
+        except BaseException:
+            self.stop.set()
+            raise
+
+    def _entries(self, packed: Iterable[bytes], beside: ThreadPoolExecutor) -> list[Entry]:
+        unpacked = compression.Decompressor(
+            packed,
+            declared=media_types.codec(self.descriptor.media_type),
+            limits=self.limits.unpacking,
+        )
+        reader = tar.Reader(self._spooled(unpacked, beside), self.limits.tar)
+        entries = list(reader)
         for message in [*unpacked.warnings, *reader.warnings]:
             said = f"{message} (layer {self.descriptor.digest})"
             self.notes.append(Finding(rule="odd-layer", severity="note", message=said))
         return entries
 
-    def _packed(self, beside: ThreadPoolExecutor) -> Iterator[bytes]:
+    def _packed(self, beside: ThreadPoolExecutor) -> Generator[bytes, None, None]:
         """The blob's bytes, to the end, then its digest."""
         hashed = digests.hasher(self.descriptor.digest)
         hashing: Future[None] | None = None
         with self.store.open(self.descriptor) as source:
             while chunk := source.read(_READ):
-                if self.stopped:
-                    raise CareenError("stopped")
                 if hashing is not None:
                     hashing.result()
                 hashing = beside.submit(hashed.update, chunk)
@@ -189,6 +217,8 @@ class _Layer:
         hashed = digests.hasher(self.diff_id)
         keeping: Future[None] | None = None
         for chunk in unpacked:
+            if self.stop.is_set():
+                raise _StoppedError("stopped")
             if keeping is not None:
                 keeping.result()
             keeping = beside.submit(_keep, hashed, self.spool, chunk)

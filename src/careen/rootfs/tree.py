@@ -23,6 +23,7 @@ _HOPS = 40
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."  # aufs' own bookkeeping: in old images, never part of the tree
+_LONGEST = 4095  # bytes of a path that Linux takes (PATH_MAX without its NUL)
 _IMPLICIT = Entry(kind="directory", name="", mode=0o755, header_offset=-1)
 _FORBIDDEN_XATTR = "security.selinux"  # the host's label, which no runtime applies from a layer
 
@@ -51,12 +52,16 @@ class _Node:
 
 
 class Tree:
-    """A merged tree under construction; `notes` collects what was odd."""
+    """A merged tree under construction; `notes` says what was odd, a kind at its first path."""
 
     def __init__(self) -> None:
-        self.notes: list[Finding] = []
+        self._odd: dict[str, Finding] = {}
         self._root = _Node(_Cell(0, _IMPLICIT), -1)
-        self._labels = 0
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """One for each rule, with the number of its entries."""
+        return tuple(self._odd.values())
 
     def apply(self, layer: int, entries: Iterable[Entry]) -> None:
         """Lay one layer's entries over the tree; FormatError when runtimes would not agree."""
@@ -69,18 +74,17 @@ class Tree:
                 raise
 
     def finish(self) -> tuple[dict[Path, Inode], dict[Path, tuple[int, Entry]]]:
-        """The nodes in `path.order`, and the entries of hard links."""
-        if self._labels:
-            message = "host labels (security.selinux) are not carried; no runtime applies them"
-            self.notes.append(
-                Finding(rule="selinux-label", severity="note", message=message, count=self._labels)
-            )
+        """The nodes in `path.order`, and the entries of hard links.
+
+        FormatError for a path that Linux could not name: symlinks can lead entries that deep.
+        """
         nodes: dict[Path, Inode] = {}
         links: dict[Path, tuple[int, Entry]] = {}
         inodes: dict[int, Inode] = {}
         waiting = [(ROOT, self._root)]
         while waiting:
             path, node = waiting.pop()
+            _check_length(path)
             cell = node.cell
             inode = inodes.get(id(cell))
             if inode is None:
@@ -98,14 +102,17 @@ class Tree:
         if path == ROOT:
             return self._apply_root(layer, entry)
         folder, _, name = path.rpartition("/")
+        if f"/{_AUFS}" in f"/{path}" and name != _OPAQUE:
+            return self._note("aufs-metadata", path, "aufs' own file is dropped")
         if name.startswith(_WHITEOUT):
             return self._whiteout(layer, folder, name)
-        parent = self._directory(layer, folder)
-        existing = parent.children.get(name)  # type: ignore[union-attr]  # a directory has them
+        siblings = self._children(layer, folder)
+        existing = siblings.get(name)
         if existing is not None and existing.written == layer:
-            self._note("duplicate-entry", path, "stands twice in one layer; the later one counts")
-        entry = self._without_label(entry)
+            self._note("duplicate-entry", path, "stands twice in a layer; the later one counts")
+        entry = self._without_label(path, entry)
         if entry.kind == "link":
+            siblings.pop(name, None)  # runtimes unlink it before they look for the target
             node = self._link(layer, entry)
         elif entry.kind == "directory" and existing is not None and existing.children is not None:
             node = existing
@@ -113,13 +120,13 @@ class Tree:
         else:
             node = _Node(_Cell(layer, entry), layer)
         node.touched = node.written = layer
-        parent.children[name] = node  # type: ignore[index]
+        siblings[name] = node
         return None
 
     def _apply_root(self, layer: int, entry: Entry) -> None:
         if entry.kind != "directory":
             raise FormatError("the root of the image must stay a directory")
-        self._root.cell = _Cell(layer, self._without_label(entry))
+        self._root.cell = _Cell(layer, self._without_label(ROOT, entry))
 
     def _link(self, layer: int, entry: Entry) -> _Node:
         """A new name for the target's inode, to which runtimes apply the link's attributes."""
@@ -138,42 +145,53 @@ class Tree:
 
     def _whiteout(self, layer: int, folder: str, name: str) -> None:
         target = name[len(_WHITEOUT) :]
-        if name == _OPAQUE:
-            directory = self._walk(folder, create=None)
-            if directory is not None and directory.children is not None:
-                _clear(directory, layer)
-            return
-        if name.startswith(_AUFS):
-            self._note("aufs-metadata", join(Path(folder), name), "aufs' own file is dropped")
-            return
-        if target in ("", ".", ".."):
+        if name != _OPAQUE and target in ("", ".", ".."):
             raise FormatError("a whiteout of no name")
-        parent = self._walk(folder, create=None)
-        if parent is not None and parent.children is not None:
-            _remove(parent.children, target, layer)
+        directory = self._trail(folder)[-1][1]
+        if directory is None or directory.children is None:
+            return
+        if name == _OPAQUE:
+            _clear(directory, layer)
+        else:
+            _remove(directory.children, target, layer)
 
     def _find(self, path: Path) -> _Node | None:
         """The node at `path`, directory symlinks on the way followed, the last one not."""
         folder, _, name = path.rpartition("/")
         if not name:
             return self._root
-        parent = self._walk(folder, create=None)
+        parent = self._trail(folder)[-1][1]
         if parent is None or parent.children is None:
             return None
         return parent.children.get(name)
 
-    def _directory(self, layer: int, folder: str) -> _Node:
-        """The real directory that `folder` leads to, made where it is missing; marks the way."""
-        node = self._walk(folder, create=layer)
-        if node is None or node.children is None:
-            raise FormatError(f"its parent {absolute(Path(folder))!r} is not a directory")
-        return node
+    def _children(self, layer: int, folder: str) -> dict[str, _Node]:
+        """What is in the real directory that `folder` leads to, which is made where it is missing.
 
-    def _walk(self, folder: str, create: int | None) -> _Node | None:
-        """Follow `folder` from the root, symlinks inside the root; None when it leads nowhere."""
-        if not folder:
-            return self._root
-        trail = [self._root]
+        Every directory on the real way there is marked as touched by `layer`.
+        """
+        children = self._root.children
+        for name, step in self._trail(folder)[1:]:
+            node = step
+            if node is None and children is not None:
+                if name.startswith(_WHITEOUT):
+                    raise FormatError(f"{name!r}, a whiteout's name, is used as a directory's")
+                node = children[name] = _Node(_Cell(layer, _IMPLICIT), layer)
+            if node is None:
+                break
+            node.touched = layer
+            children = node.children
+        if children is None:
+            raise FormatError(f"its parent {absolute(Path(folder))!r} is not a directory")
+        return children
+
+    def _trail(self, folder: str) -> list[tuple[str, _Node | None]]:
+        """Name and node of each step from the root to where `folder` leads, symlinks followed.
+
+        The node is None where nothing is. `..` leads back by text alone, also from there, and
+        never above the root: so do the runtimes (securejoin, RootPath).
+        """
+        trail: list[tuple[str, _Node | None]] = [("", self._root)]
         waiting = folder.split("/")[::-1]
         hops = 0
         while waiting:
@@ -183,37 +201,39 @@ class Tree:
             if name == "..":
                 del trail[max(1, len(trail) - 1) :]
                 continue
-            children = trail[-1].children
-            if children is None:
-                return None
-            node = children.get(name)
-            if node is None:
-                if create is None:
-                    return None
-                node = children[name] = _Node(_Cell(create, _IMPLICIT), create)
-            if node.cell.entry.kind == "symlink":
-                hops += 1
-                if hops > _HOPS:
-                    raise FormatError("a loop of symlinks")
-                target = node.cell.entry.linkname
-                if target.startswith("/"):
-                    del trail[1:]
-                waiting += target.split("/")[::-1]
+            above = trail[-1][1]
+            node = above.children.get(name) if above is not None and above.children else None
+            if node is None or node.cell.entry.kind != "symlink":
+                trail.append((name, node))
                 continue
-            if create is not None:
-                node.touched = create
-            trail.append(node)
-        return trail[-1]
+            hops += 1
+            if hops > _HOPS:
+                raise FormatError("a loop of symlinks")
+            target = node.cell.entry.linkname
+            if target.startswith("/"):
+                del trail[1:]
+            waiting += target.split("/")[::-1]
+        return trail
 
-    def _without_label(self, entry: Entry) -> Entry:
+    def _without_label(self, path: Path, entry: Entry) -> Entry:
         if _FORBIDDEN_XATTR not in entry.xattrs:
             return entry
-        self._labels += 1
+        message = "host labels (security.selinux) are not carried; no runtime applies them"
+        self._note("selinux-label", path, message)
         xattrs = {key: value for key, value in entry.xattrs.items() if key != _FORBIDDEN_XATTR}
         return msgspec.structs.replace(entry, xattrs=xattrs, header_offset=-1)
 
     def _note(self, rule: str, path: Path, message: str) -> None:
-        self.notes.append(Finding(rule=rule, severity="note", path=absolute(path), message=message))
+        first = self._odd.get(rule)
+        if first is not None:
+            self._odd[rule] = msgspec.structs.replace(first, count=first.count + 1)
+            return
+        self._odd[rule] = Finding(rule=rule, severity="note", path=absolute(path), message=message)
+
+
+def _check_length(path: Path) -> None:
+    if len(path) > _LONGEST // 4 and len(path.encode("utf-8", "surrogateescape")) > _LONGEST:
+        raise FormatError(f"a path of more than {_LONGEST} bytes: {path[:60]!r}…")
 
 
 def _inside(name: str) -> str:

@@ -67,7 +67,7 @@ def _compared(
 
 
 def _attributes(path: Path, after: Inode, before: Inode) -> Iterator[Finding]:
-    if path == ROOT and before.entry.header_offset < 0:
+    if path == ROOT and before.is_implicit:
         return  # no layer says anything of the root directory
     changed = [
         key for key in _ATTRIBUTES if getattr(after.entry, key) != getattr(before.entry, key)

@@ -1,4 +1,4 @@
-"""One header block: its checksum, and the fields that differ between V7, ustar, star and GNU."""
+"""One header block, decoded: checksum, numbers, and the fields that newer formats added."""
 
 from __future__ import annotations
 
@@ -9,106 +9,122 @@ import zlib
 import msgspec
 
 from careen.errors import FormatError
-from careen.formats.tar.number import numeric, octal
+from careen.formats.tar.number import is_number, numeric, octal
 
-__all__ = ["FIELDS", "Tail", "check_sum", "owner", "tail", "text"]
+__all__ = ["GNU", "Header", "decode", "text"]
 
-FIELDS = struct.Struct("100s24s12s12s8sc100s255s")
-"""name; mode, uid and gid together; size; mtime; checksum; flag; linkname; what V7 did not have."""
-
-_TAIL = struct.Struct("8s32s32s8s8s155s")  # magic uname gname devmajor devminor prefix
-_STAR_PREFIX = 131  # bytes; star keeps times in the rest of ustar's prefix
-_STAR_TIMES = (219, 231)  # where they are in the tail
-_ID_CEILING = (1 << 32) - 2  # the last id that chown(2) can set
-_SUN_BIAS = 256  # what a byte over 127 counts less when bytes are taken as signed
+GNU = b"ustar  \0"
+_USTAR = b"ustar\0"
+# name; mode, uid, gid; size; mtime; checksum; type; linkname; all from the magic on
+_FIELDS = struct.Struct("100s24s12s12s8sc100s255s")
+_TAIL = struct.Struct("8s32s32s8s8s")  # magic uname gname devmajor devminor; then the prefix
+_PREFIX = 88  # where the prefix begins in it
 
 
-class Tail(msgspec.Struct, frozen=True):
-    """What only formats newer than V7 say. `devices` are the raw fields of major and minor."""
+class Header(msgspec.Struct, frozen=True, gc=False):
+    """What the block says by itself. Names are raw, the prefix joined; mtime is in nanoseconds."""
 
-    uname: str = ""
-    gname: str = ""
-    devices: tuple[bytes, bytes] = (bytes(8), bytes(8))
-    prefix: bytes = b""
-    is_gnu: bool = False
-
-
-def check_sum(block: bytes, field: bytes) -> None:
-    """FormatError unless `field` gives the sum of the block's bytes, with itself as spaces.
-
-    The lower half of adler32 is 1 + the sum modulo 65521, which no half block reaches: exact, at
-    a sixth of the time of `sum`. Sun's tar summed signed bytes, and all readers accept that too.
-    """
-    halves = zlib.adler32(block[:256]), zlib.adler32(block[256:])
-    total = (halves[0] & 0xFFFF) + (halves[1] & 0xFFFF) - 2
-    claimed = _claimed(field)
-    if total != claimed and total - _SUN_BIAS * sum(byte > 127 for byte in block) != claimed:
-        raise FormatError("not a tar header: its checksum is wrong")
+    flag: bytes
+    name: bytes
+    linkname: bytes
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    uname: str
+    gname: str
+    device: tuple[int, int]
 
 
-@functools.lru_cache(1 << 12)
-def owner(fields: bytes) -> tuple[int, int, int]:
-    """mode (12 bits), uid and gid."""
-    mode = numeric(fields[:8], "mode") & 0o7777
-    return mode, _id(fields[8:16], "uid"), _id(fields[16:], "gid")
-
-
-@functools.lru_cache(1 << 10)  # one owner and one prefix for many files
-def tail(raw: bytes) -> Tail:
-    """ustar, star and GNU share these fields, from the magic on, but for what is in the prefix."""
-    magic, uname, gname, major, minor, prefix = _TAIL.unpack_from(raw)
-    is_gnu = magic == b"ustar  \0"
-    if not is_gnu and magic[:6] != b"ustar\0":
-        if magic[:5] == b"ustar" and prefix[0]:
-            raise FormatError(f"a prefix under the magic {magic!r}, which only some readers use")
-        return Tail()
-    if is_gnu:
-        prefix = _gnu_prefix(prefix)
-    elif raw.endswith(b"tar\0"):
-        prefix = _star_prefix(raw, prefix)
-    for field in (major, minor):
-        numeric(field, "device number")
-    return Tail(
-        uname=text(uname.partition(b"\0")[0]),
-        gname=text(gname.partition(b"\0")[0]),
-        devices=(major, minor),
-        prefix=prefix.partition(b"\0")[0],
-        is_gnu=is_gnu,
+def decode(block: bytes) -> Header:
+    """FormatError where the checksum is wrong or a field is none, whether it is needed or not."""
+    name, numbers, size, mtime, checksum, flag, linkname, tail = _FIELDS.unpack(block)
+    _check_sum(block, checksum)
+    bytes_of_data = numeric(size, "size")
+    if bytes_of_data < 0:  # refused even where a pax size would overrule it, as Go does
+        raise FormatError(f"a size of {bytes_of_data} bytes")
+    uname, gname, device, prefix = _newer(tail)
+    name = name.partition(b"\0")[0]
+    return Header(
+        flag,
+        prefix + name if prefix else name,
+        linkname.partition(b"\0")[0],
+        *_mode_and_owner(numbers),
+        bytes_of_data,
+        numeric(mtime, "mtime") * 10**9,
+        uname,
+        gname,
+        device,
     )
 
 
 def text(raw: bytes) -> str:
-    """A name as careen keeps it: bytes that are not UTF-8 as lone surrogates."""
+    """Bytes that need not be UTF-8 as `str`, to be had back unchanged."""
     return raw.decode("utf-8", "surrogateescape")
 
 
-@functools.lru_cache(1 << 12)  # sums repeat: they lie within a few thousand
-def _claimed(field: bytes) -> int:
-    """The checksum less its eight spaces plus its own bytes: the plain sum of the whole block."""
-    return octal(field, "checksum") + sum(field) - 8 * ord(" ")
+def _check_sum(block: bytes, field: bytes) -> None:
+    """The sum of the block's bytes, its own field as spaces; some old writers summed signed.
+
+    adler32's lower half is 1 plus the sum modulo 65521, which half a block cannot reach.
+    """
+    halves = (zlib.adler32(block[:256]) & 0xFFFF) + (zlib.adler32(block[256:]) & 0xFFFF)
+    if halves - 2 == _sum_with(field):
+        return
+    signed = sum(byte - 256 * (byte > 127) for byte in block[:148] + b" " * 8 + block[156:])
+    if signed != octal(field, "checksum"):
+        raise FormatError("a header whose checksum is wrong")
 
 
-def _id(field: bytes, what: str) -> int:
-    value = numeric(field, what)
-    if not 0 <= value <= _ID_CEILING:
-        raise FormatError(f"a {what} of {value}")
-    return value
+@functools.lru_cache(1 << 12)
+def _sum_with(field: bytes) -> int:
+    """The sum of a block that holds this right checksum, the field itself counted as it is."""
+    return octal(field, "checksum") - 8 * ord(" ") + sum(field)
 
 
-def _gnu_prefix(prefix: bytes) -> bytes:
-    """GNU headers hold times there; Go once wrote a ustar prefix instead, and reads it as such."""
-    try:
-        for field in (prefix[:12], prefix[12:24]):
-            if field[0]:
-                numeric(field, "time")
-    except FormatError:
-        return prefix if prefix.partition(b"\0")[0].isascii() else b""
+@functools.lru_cache(1 << 10)
+def _mode_and_owner(fields: bytes) -> tuple[int, int, int]:
+    return (
+        numeric(fields[:8], "mode"),
+        numeric(fields[8:16], "uid"),
+        numeric(fields[16:], "gid"),
+    )
+
+
+@functools.lru_cache(1 << 10)  # one owner and one prefix for many files
+def _newer(tail: bytes) -> tuple[str, str, tuple[int, int], bytes]:
+    """Owner's names, device and prefix: what V7 lacks, and ustar, star and GNU share."""
+    magic, uname, gname, major, minor = _TAIL.unpack_from(tail)
+    device = (numeric(major, "devmajor"), numeric(minor, "devminor"))
+    if magic[:6] != _USTAR and magic != GNU:
+        if tail[_PREFIX]:
+            raise FormatError("a prefix in a header of no known format, which readers may join")
+        return "", "", (0, 0), b""
+    prefix = _gnu_prefix(tail) if magic == GNU else _prefix(tail)
+    return (
+        text(uname.partition(b"\0")[0]),
+        text(gname.partition(b"\0")[0]),
+        device,
+        prefix + b"/" if prefix else b"",
+    )
+
+
+def _prefix(tail: bytes) -> bytes:
+    """ustar's, or star's that is shorter and followed by times."""
+    prefix = tail[_PREFIX : _PREFIX + 155].partition(b"\0")[0]
+    if tail.endswith(b"tar\0"):
+        if len(prefix) > 130:
+            raise FormatError("a prefix that ends where only some readers know it")
+        numeric(tail[219:231], "atime")
+        numeric(tail[231:243], "ctime")
+    return prefix
+
+
+def _gnu_prefix(tail: bytes) -> bytes:
+    """None: GNU headers hold times there. But Go once wrote a prefix, and still reads it as one."""
+    times = (tail[_PREFIX : _PREFIX + 12], tail[_PREFIX + 12 : _PREFIX + 24])
+    prefix = tail[_PREFIX : _PREFIX + 155].partition(b"\0")[0]
+    if prefix.isascii() and prefix and not all(is_number(time) for time in times if time[0]):
+        raise FormatError("a prefix in a GNU header, which few readers join")
     return b""
-
-
-def _star_prefix(raw: bytes, prefix: bytes) -> bytes:
-    for at in _STAR_TIMES:
-        numeric(raw[at : at + 12], "time")
-    if prefix[_STAR_PREFIX - 1]:
-        raise FormatError("a prefix that runs into star's times")
-    return prefix[:_STAR_PREFIX]

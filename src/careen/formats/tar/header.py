@@ -7,8 +7,12 @@ replaced content.
 
 from __future__ import annotations
 
+import struct
+
+from careen.errors import FormatError
 from careen.formats.tar import pax
 from careen.formats.tar.entry import Entry
+from careen.formats.tar.pax import XATTR
 from careen.formats.tar.window import BLOCK
 
 __all__ = ["END", "header", "padding"]
@@ -23,8 +27,9 @@ _FLAGS = {
     "directory": b"5",
     "fifo": b"6",
 }
-_PAX_NAME = b"PaxHeaders/entry"  # no reader uses it
 _SECOND = 10**9
+# name mode uid gid size mtime checksum type linkname magic uname gname devmajor devminor prefix
+_BLOCK = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")  # pads, and cuts
 
 
 def padding(size: int) -> int:
@@ -33,18 +38,32 @@ def padding(size: int) -> int:
 
 
 def header(entry: Entry) -> bytes:
-    """The blocks that stand before the entry's data; offsets and sparse regions play no part."""
-    records = {f"SCHILY.xattr.{key}": value for key, value in entry.xattrs.items()} | entry.pax
-    name, prefix = _split(_bytes(entry.name))
-    linkname = _bytes(entry.linkname)
-    if name is None:
+    """The blocks that stand before the entry's data; offsets and sparse regions play no part.
+
+    FormatError for a name that no reader would read back.
+    """
+    if not entry.name or "\0" in entry.name + entry.linkname:
+        raise FormatError("an empty name, or a NUL in one")
+    records = pax.pack(_records(entry))
+    block = _block(entry, _FLAGS[entry.kind])
+    if not records:
+        return block
+    about = Entry(kind="file", name="PaxHeaders/entry", size=len(records))  # a name nobody reads
+    return _block(about, b"x") + records + bytes(padding(len(records))) + block
+
+
+def _records(entry: Entry) -> dict[str, bytes]:
+    """What only pax can say of the entry."""
+    records = {XATTR + key: value for key, value in entry.xattrs.items()} | entry.pax
+    if _split(_bytes(entry.name)) is None:
         records["path"] = _bytes(entry.name)
-        name = _bytes(entry.name)[:100]
-    if len(linkname) > 100 or not linkname.isascii():
-        records["linkpath"] = linkname
-    for key, value in (("uname", entry.uname), ("gname", entry.gname)):
-        if len(_bytes(value)) > 32 or not _bytes(value).isascii():
-            records[key] = _bytes(value)
+    for key, text, width in (
+        ("linkpath", entry.linkname, 100),
+        ("uname", entry.uname, 32),
+        ("gname", entry.gname, 32),
+    ):
+        if len(text) > width or not text.isascii():
+            records[key] = _bytes(text)
     for key, number, digits in (
         ("uid", entry.uid, 7),
         ("gid", entry.gid, 7),
@@ -54,49 +73,46 @@ def header(entry: Entry) -> bytes:
             records[key] = str(number).encode("ascii")
     if entry.mtime % _SECOND or not 0 <= entry.mtime < 8**11 * _SECOND:
         records["mtime"] = _time(entry.mtime)
-    block = _block(entry, name, prefix, linkname[:100], _FLAGS[entry.kind])
-    if not records:
-        return block
-    data = pax.pack(records)
-    about = Entry(kind="file", name="", size=len(data))
-    return _block(about, _PAX_NAME, b"", b"", b"x") + data + bytes(padding(len(data))) + block
+    return records
 
 
-def _block(entry: Entry, name: bytes, prefix: bytes, linkname: bytes, flag: bytes) -> bytes:
-    """One ustar header; numbers that do not fit are 0 here and told by pax."""
-    device = entry.kind in ("char", "block")
-    parts = [
-        name.ljust(100, b"\0"),
+def _block(entry: Entry, flag: bytes) -> bytes:
+    """One ustar header; numbers that do not fit are 0 here, names cut, and told by pax.
+
+    Device numbers always fit: Linux's are smaller, and the reader refuses larger ones.
+    """
+    name, prefix = _split(_bytes(entry.name)) or (_bytes(entry.name), b"")
+    is_device = entry.kind in ("char", "block")
+    block = _BLOCK.pack(
+        name,
         _octal(entry.mode & 0o7777, 7),
         _octal(entry.uid, 7),
         _octal(entry.gid, 7),
         _octal(_size(entry), 11),
         _octal(max(entry.mtime // _SECOND, 0), 11),
-        b"        ",
+        b" " * 8,
         flag,
-        linkname.ljust(100, b"\0"),
+        _bytes(entry.linkname),
         b"ustar\x0000",
-        _bytes(entry.uname)[:32].ljust(32, b"\0"),
-        _bytes(entry.gname)[:32].ljust(32, b"\0"),
-        _octal(entry.devmajor if device else 0, 7),
-        _octal(entry.devminor if device else 0, 7),
-        prefix.ljust(155, b"\0"),
-        bytes(12),
-    ]
-    block = b"".join(parts)
+        _bytes(entry.uname),
+        _bytes(entry.gname),
+        _octal(entry.devmajor if is_device else 0, 7),
+        _octal(entry.devminor if is_device else 0, 7),
+        prefix,
+    )
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
 
 
-def _split(name: bytes) -> tuple[bytes | None, bytes]:
+def _split(name: bytes) -> tuple[bytes, bytes] | None:
     """Name and prefix for a ustar header; None where only pax can say it."""
     if not name.isascii():
-        return None, b""
+        return None
     if len(name) <= 100:
         return name, b""
-    cut = name.find(b"/", max(len(name) - 101, 0))
+    cut = name.find(b"/", len(name) - 101)
     if 0 < cut <= 155 and cut + 1 < len(name):
         return name[cut + 1 :], name[:cut]
-    return None, b""
+    return None
 
 
 def _size(entry: Entry) -> int:

@@ -1,21 +1,24 @@
-"""pax extended headers: `LENGTH KEY=VALUE\\n` records (POSIX.1-2017, pax, "pax Extended Header")."""
+"""pax extended headers: `LENGTH KEY=VALUE\\n` records (POSIX.1-2017, pax, extended header)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from careen.errors import FormatError
+from careen.formats.tar.number import nanoseconds
 
-__all__ = ["check_global", "pack", "parse"]
+__all__ = ["XATTR", "check_global", "others", "pack", "parse", "xattrs"]
 
-_NAMES = ("path", "linkpath", "uname", "gname")
-_TELLING = (
-    "path",
-    "linkpath",
-    "size",
-)  # an empty value: some readers keep the field, some empty it
+XATTR = "SCHILY.xattr."
+_SPARSE = "GNU.sparse."
+_NAMES = ("path", "linkpath", "uname", "gname", "GNU.sparse.name")
+_TIMES = ("atime", "ctime")  # mtime is read where it is used
+_TELLING = ("path", "linkpath", "size", "GNU.sparse.name", "GNU.sparse.size")
+_CHECKED = frozenset([*_NAMES, *_TIMES, *_TELLING, "SCHILY.realsize"])
+_PAIR = ("GNU.sparse.offset", "GNU.sparse.numbytes")
 _HARMLESS = ("comment", "atime", "ctime")
 _MEANT = ("GNU.", "SCHILY.", "LIBARCHIVE.", "RHT.", "SUN.")
+_MODELLED = frozenset(["path", "linkpath", "size", "uid", "gid", "uname", "gname", "mtime"])
 
 
 def parse(data: bytes) -> dict[str, bytes]:
@@ -26,14 +29,17 @@ def parse(data: bytes) -> dict[str, bytes]:
     records: dict[str, bytes] = {}
     pairs: list[bytes] = []
     for key, value in _records(data):
-        if key in ("GNU.sparse.offset", "GNU.sparse.numbytes"):
-            expected = ("GNU.sparse.offset", "GNU.sparse.numbytes")[len(pairs) % 2]
-            if key != expected or b"," in value:
+        if key in _PAIR:
+            if key != _PAIR[len(pairs) % 2] or b"," in value:
                 raise FormatError("sparse records out of order")
             pairs.append(value)
         else:
+            if key in _CHECKED:
+                _check(key, value)
             records[key] = value
     if pairs:
+        if "GNU.sparse.map" in records:
+            raise FormatError("two sparse maps for one entry")
         records["GNU.sparse.map"] = b",".join(pairs)
     return records
 
@@ -43,6 +49,20 @@ def check_global(records: Mapping[str, bytes]) -> None:
     for key in records:
         if key not in _HARMLESS and (key.islower() or key.startswith(_MEANT)):
             raise FormatError(f"a global pax header sets {key!r}, which readers treat differently")
+
+
+def xattrs(records: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The extended attributes, by name."""
+    return {k.removeprefix(XATTR): v for k, v in records.items() if k.startswith(XATTR)}
+
+
+def others(records: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What an Entry has no field for."""
+    return {
+        key: value
+        for key, value in records.items()
+        if key not in _MODELLED and not key.startswith((XATTR, _SPARSE))
+    }
 
 
 def pack(records: Mapping[str, bytes]) -> bytes:
@@ -64,13 +84,19 @@ def _records(data: bytes) -> Iterator[tuple[str, bytes]]:
         key, equals, value = record[:-1].partition(b"=")
         if not key or not equals or b"\0" in key:
             raise FormatError("a pax record without a key")
-        text = key.decode("utf-8", "surrogateescape")
-        if text in _NAMES and b"\0" in value:
-            raise FormatError(f"a NUL in pax {text}")
-        if text in _TELLING and not value:
-            raise FormatError(f"an empty pax {text}, which readers treat differently")
-        yield text, value
+        yield key.decode("utf-8", "surrogateescape"), value
         at = end
+
+
+def _check(key: str, value: bytes) -> None:
+    if key in _NAMES and b"\0" in value:
+        raise FormatError(f"a NUL in pax {key}")
+    if key in _TELLING and not value:  # some readers keep the header's field, some empty it
+        raise FormatError(f"an empty pax {key}, which readers treat differently")
+    if key in _TIMES and value:
+        nanoseconds(value, f"pax {key}")
+    if key == "SCHILY.realsize":
+        raise FormatError("star's sparse file, which most readers take for a plain one")
 
 
 def _record(key: str, value: bytes) -> bytes:

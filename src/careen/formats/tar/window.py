@@ -35,7 +35,7 @@ class Window:
         return self._joined(block)
 
     def take(self, size: int) -> bytes:
-        """Exactly `size` bytes, and the padding after them passed over."""
+        """Exactly `size` bytes."""
         parts = []
         missing = size
         while missing:
@@ -45,7 +45,6 @@ class Window:
             parts.append(part)
             self._at += len(part)
             missing -= len(part)
-        self.skip(-size % BLOCK)
         return b"".join(parts)
 
     def skip(self, size: int) -> None:
