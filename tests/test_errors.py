@@ -40,3 +40,9 @@ def test_names_cannot_move_the_cursor(text: str, shown: str) -> None:
 )  # fmt: skip
 def test_exit_codes(kind: str, code: int) -> None:
     assert getattr(errors, kind)("x").exit_code == code
+
+
+def test_a_digest_is_a_place_of_its_own() -> None:
+    with pytest.raises(FormatError) as caught, within("oci:app:1"), within("sha256:ab"):
+        raise FormatError("not an image config", at="os")
+    assert str(caught.value) == "oci:app:1: sha256:ab.os: not an image config"

@@ -76,13 +76,17 @@ class RegistryError(CareenError):
 def within(place: str) -> Iterator[None]:
     """Prefix the breadcrumb of any CareenError that rises through the block with `place`.
 
-    A place that follows without a dot (`[2]`, `/x`) joins directly; others join with a dot.
+    What is inside joins with a dot, an index (`[2]`) directly, and a blob's digest as a place of
+    its own: `oci:app:1: sha256:…: message`.
     """
     try:
         yield
     except CareenError as error:
-        joined = error.at if error.at.startswith(("[", ":")) or not error.at else f".{error.at}"
-        error.at = f"{place}{joined}"
+        if not error.at or error.at.startswith("["):
+            error.at = f"{place}{error.at}"
+        else:
+            joint = ": " if error.at.startswith(("sha256:", "sha512:", "/")) else "."
+            error.at = f"{place}{joint}{error.at}"
         raise
 
 

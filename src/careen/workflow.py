@@ -161,6 +161,12 @@ def harden(
     error, or with `require_fresh` when a profile was recorded on another image.
     """
     _check_target(target, settings)
+    if str(target.destination) == str(source):
+        raise UsageError(f"{source} is the source itself; a hardened image goes beside it")
+    if settings.platform and target.debug_tag is not None:
+        debug = with_tag(target.destination, target.debug_tag)
+        if str(debug) == str(source):
+            raise UsageError(f"{source} names an index; the debug tag would take its name")
     with opened(source, settings) as found:
         scene = found.scene()
         if isinstance(decide, Plan):
@@ -276,7 +282,7 @@ def _form(found: Opened, drawn: Plan, target: Target, *, command: str) -> Form:
     facts = {
         "io.careen.source.digest": found.descriptor.digest,
         "io.careen.profile.digest": drawn.profile,
-        "io.careen.plan.digest": drawn.digest if drawn.packages else "",
+        "io.careen.plan.digest": drawn.digest if drawn.profile else "",
         "io.careen.source.name": target.source_name,
         "io.careen.debug": found.descriptor.digest if target.debug_tag is not None else "",
         "io.careen.version": __version__,

@@ -172,3 +172,19 @@ def test_stopped_by_a_signal_leaves_nothing(tmp_path: Path) -> None:
         assert process.wait(60) == code
         assert list(scratch.iterdir()) == []
         assert not target.exists()
+
+
+def test_a_source_is_never_its_own_destination(tmp_path: Path) -> None:
+    layout = small(tmp_path / "source")
+    before = (layout / "index.json").read_bytes()
+    source = f"oci:{layout}:x"
+    line = refused("harden", source, source, "--profile", PROFILE, code=2, target=tmp_path / "no")
+    assert "the source itself" in line
+    assert (layout / "index.json").read_bytes() == before
+
+
+def test_an_archive_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    layout = small(tmp_path / "source")
+    target = tmp_path / "no"
+    arguments = ["squash", f"oci:{layout}:x", f"oci-archive:{target}/a.tar:x"]
+    assert "no such folder" in refused(*arguments, code=2, target=target)

@@ -102,6 +102,7 @@ BROKEN: list[tuple[str, bytes, str]] = [
     ("hard link to nothing", block(flag=b"1") + END, "a link target of 0 bytes"),
     ("unknown type", FILE + block(flag=b"Z") + END, "unknown type b'Z'"),
     ("contiguous file", FILE + block(flag=b"7") + END, "unknown type b'7'"),
+    ("rest of another volume", block(flag=b"M", size=512) + DATA + END, "unknown type b'M'"),
     ("volume label", block(flag=b"V") + FILE + END, "unknown type b'V'"),
     ("dump directory", block(flag=b"D", size=512) + DATA + FILE + END, "unknown type b'D'"),
     ("Solaris pax header", block(flag=b"X", size=512) + DATA + FILE, "unknown type b'X'"),
@@ -118,11 +119,17 @@ AMBIGUOUS: list[tuple[str, bytes, str]] = [
         block(prefix=b"p" * 131 + b"00000000000 " * 2 + bytes(8) + b"tar\0") + END,
         "a prefix that ends where",
     ),
+    (
+        "star with times that are none",
+        block(prefix=b"p".ljust(131, b"\0") + b"yesterday".ljust(32, b"\0") + b"tar\0") + END,
+        "atime is not an octal number",
+    ),
     ("symlink with data", block(flag=b"2", linkname=b"t", size=512) + HIDDEN, "symlink with data"),
     ("device with data", block(flag=b"3", size=512) + HIDDEN + END, "char with data"),
     ("block device with data", block(flag=b"4", size=512) + HIDDEN + END, "block with data"),
     ("fifo with data", block(flag=b"6", size=512) + HIDDEN + END, "fifo with data"),
     ("V7 directory with data", block(b"d/", flag=b"\0", size=512) + HIDDEN, "directory with data"),
+    ("hard link with a size", block(flag=b"1", linkname=b"t", size=512) + HIDDEN, "link with data"),
     (
         "hard link with pax size",
         pax((b"size", b"512")) + block(flag=b"1", linkname=b"t") + HIDDEN,
@@ -238,7 +245,7 @@ SPARSE: list[tuple[str, bytes, str]] = [
     ("1.0, negative count", sparse_1_0(b"-1\n"), "a sparse map that is too long"),
     ("1.0, huge count", sparse_1_0(b"1000000000000\n"), "a sparse map that is too long"),
     ("1.0, longer than its data", sparse_1_0(b"1\n512\n", stored=0), "longer than its data"),
-    ("1.0, a line without end", sparse_1_0(b"0" * 4096, stored=0), "or endless"),
+    ("1.0, a line without end", sparse_1_0(b"0" * 4096), "a sparse map that is too long"),
     ("1.0, no size", pax(*SPARSE_1_0) + block(size=512) + padded(b"0\n"), "no size, or two"),
     ("old, in ustar", old(b"", magic=b"ustar\x0000"), "that is not GNU's"),
     ("old, with pax records", pax(*SPARSE_0_1) + old(b""), "in two formats at once"),
@@ -298,6 +305,7 @@ def test_what_came_before_the_fault_was_already_given() -> None:
         (Limits(name=4), block(b"l", flag=b"2", linkname=b"12345"), "a link target of 5 bytes"),
         (Limits(file=2), FILE, "a file of 3 bytes"),
         (Limits(file=1023), sparse_0_1(), "a file of 1024 bytes"),
+        (Limits(holes=1023), sparse_0_1() * 2, "more than 1023 bytes of holes"),
     ],
 )
 def test_a_limit_is_a_limit(limits: Limits, archive: bytes, message: str) -> None:
@@ -313,6 +321,7 @@ def test_a_limit_is_a_limit(limits: Limits, archive: bytes, message: str) -> Non
         (Limits(name=5), FILE),
         (Limits(file=3), FILE),
         (Limits(file=1024), sparse_0_1()),
+        (Limits(holes=1024), sparse_0_1() * 2),
     ],
 )
 def test_what_a_limit_allows_is_read(limits: Limits, archive: bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from careen.errors import CareenError, FormatError, SourceError
+from careen.errors import CareenError, FormatError, SourceError, UsageError
 from careen.formats import digest as digests
 from careen.oci import image as images
 from careen.oci.descriptor import Descriptor
@@ -314,3 +314,24 @@ class TestIndexes:
         self.index(tmp_path / "nine", depth=9)
         with pytest.raises(FormatError, match="nested more than"):
             self.choose(tmp_path / "nine", "linux/amd64")
+
+
+class TestDestinations:
+    def test_a_new_or_empty_folder_or_a_layout(self, tmp_path: Path) -> None:
+        Layout(tmp_path / "new").check_usable()
+        (tmp_path / "empty").mkdir()
+        Layout(tmp_path / "empty").check_usable()
+        image_layout(tmp_path / "layout", [])
+        Layout(tmp_path / "layout").check_usable()
+
+    @pytest.mark.parametrize("name", ["index.json", "holiday.jpg"])
+    def test_a_folder_of_something_else(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).write_text("{}")
+        with pytest.raises(UsageError, match="something else than an OCI layout"):
+            Layout(tmp_path).check_usable()
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+
+    def test_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "f").write_text("x")
+        with pytest.raises(UsageError, match="cannot be written"):
+            Layout(tmp_path / "f").check_usable()

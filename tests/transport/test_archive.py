@@ -383,6 +383,7 @@ def test_what_is_there_is_never_replaced(
 
 def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "out" / "new.tar"
+    path.parent.mkdir()
 
     def late() -> list[bytes]:
         path.write_bytes(b"precious")
@@ -420,11 +421,22 @@ def test_a_bad_blob_leaves_no_archive(tmp_path: Path, transport: str, number: in
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_disk_that_says_no(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+def test_a_disk_that_says_no(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(CareenError, match="cannot write") as caught:
-        archives.create(tmp_path / "file" / "new.tar", {"a": Content.of(b"x")})
+        archives.create(tmp_path / "new.tar", {"a": Content.of(b"x")})
     assert caught.value.exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        archives.create(tmp_path / "misspelt" / "new.tar", {"a": Content.of(b"x")})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_size_that_is_known_last_finds_its_room(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def plan_options(rules: Rules) -> Options:
 
 def load_profiles(names: list[str]) -> Profile:
     """The profiles, merged into one."""
-    hint = "record one, or write one by hand as the README shows"
+    hint = "write one as the README shows"
     return profiles.merge(
         [profiles.load(files.read(name, hint=hint), place=name) for name in names]
     )

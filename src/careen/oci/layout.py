@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from careen.errors import CareenError, FormatError, SourceError, within
+from careen.errors import CareenError, FormatError, SourceError, UsageError, within
 from careen.formats import digest as digests
 from careen.formats import strict_json
 from careen.formats.digest import Digest
@@ -111,6 +111,24 @@ class Layout:
             return False
         return True
 
+    def check_usable(self) -> None:
+        """UsageError unless the folder is a layout, or empty, or not there yet."""
+        try:
+            occupied = any(self.folder.iterdir())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(f"cannot be written: {reason}", at=str(self.folder)) from error
+        if occupied:
+            try:
+                self.index()
+            except SourceError as error:
+                raise UsageError(
+                    f"the folder holds something else than an OCI layout ({error.message})",
+                    at=str(self.folder),
+                ) from error
+
     def index(self) -> Index:
         """`index.json`; SourceError when this is no layout."""
         marker, document = self._document("oci-layout"), self._document("index.json")
@@ -137,7 +155,7 @@ class Layout:
                 document = dict(self.index().document)
             kept = [
                 child
-                for child in document["manifests"] or []
+                for child in document.get("manifests") or []
                 if not _gives_way(child, ref, descriptor.digest)
             ]
             document["manifests"] = [*kept, _named(descriptor, ref)]

@@ -154,7 +154,7 @@ def _decisions(drops: Drops) -> Iterator[PackageDecision]:
             database=package.database,
             decision="remove" if id in drops.removed else decision,
             reason=drops.removed.get(id) or drops.partial.get(id) or _why(drops.closure, id),
-            bytes=sum(nodes[path].entry.size for path in files),
+            bytes=sum(inode.entry.size for inode in {nodes[path] for path in files}),
             files=len(files),
             dropped=sum(map(drops.gone, files)),
         )

@@ -143,7 +143,12 @@ def opened(
 
 
 def check_absent(path: Path) -> None:
-    """UsageError when something is at `path`: an archive is never overwritten or added to."""
+    """UsageError when something is at `path`: an archive is never overwritten or added to.
+
+    A folder that is not there is one too: a misspelt name should not make one.
+    """
+    if not path.parent.is_dir():
+        raise UsageError("no such folder", at=str(path.parent))
     if os.path.lexists(path):
         raise UsageError("is there already; remove it, or name another file", at=str(path))
 

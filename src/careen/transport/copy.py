@@ -92,6 +92,8 @@ def check_destination(destination: Reference, access: Access) -> None:
         raise UsageError(f"{destination}: a registry, and the network is off (--offline)")
     if destination.transport in ("oci-archive", "docker-archive"):
         archives.check_absent(Path(destination.path))
+    if destination.transport == "oci":
+        Layout(Path(destination.path)).check_usable()
     if destination.ref is not None and destination.ref.startswith("@"):
         raise UsageError(f"{destination}: a new archive has names, not numbers; write NAME:TAG")
 
@@ -244,7 +246,8 @@ def _pull(
         manifest = Manifest.parse(
             raw if descriptor is top else read(descriptor), descriptor.media_type
         )
-        blobs = [manifest.config, *manifest.layers]
+        distinct = {blob.digest: blob for blob in (manifest.config, *manifest.layers)}
+        blobs = list(distinct.values())
         watch.start(sum(blob.size for blob in blobs))
         _each(blobs, lambda blob: _pull_blob(repository, room, blob, watch.on_bytes))
     return Fetched(layout=room, descriptor=descriptor)

@@ -34,7 +34,7 @@ def one_layer(image: Image) -> Iterator[Finding]:
 def facts_true(image: Image, source: Image, plan: Plan) -> Iterator[Finding]:
     """What careen's own labels say of the source and the plan, where they say it."""
     true = {"io.careen.source.digest": source.manifest.digest}
-    if plan.packages:  # a squash has no plan to name
+    if plan.profile:  # a squash has neither profile nor plan to name
         true["io.careen.plan.digest"] = plan.digest
     labels = image.config.execution.labels
     for key, value in true.items():

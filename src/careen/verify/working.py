@@ -45,7 +45,7 @@ def _linked(after: Scene, before: Scene) -> Iterator[Finding]:
             rule="script-without-interpreter",
             severity="note",
             path=absolute(scripts[0]),
-            message="scripts that nothing used stay without their interpreter",
+            message="scripts stay without their interpreter; the image starts none of them",
             count=len(scripts),
         )
 

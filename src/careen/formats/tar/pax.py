@@ -79,7 +79,7 @@ def _records(data: bytes) -> Iterator[tuple[str, bytes]]:
             raise FormatError("a pax record without a length")
         end = at + int(digits)
         record = data[space + 1 : end]
-        if end > len(data) or end - at < 5 or record[-1:] != b"\n":
+        if end > len(data) or record[-1:] != b"\n":
             raise FormatError("a pax record whose length is wrong")
         key, equals, value = record[:-1].partition(b"=")
         if not key or not equals or b"\0" in key:

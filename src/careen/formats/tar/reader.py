@@ -29,7 +29,6 @@ _KINDS: dict[bytes, Kind] = {
 }
 _LINKS = ("link", "symlink")
 _DEVICES = ("char", "block")
-_NO_DEVICE = (0, 0)
 _NOTHING: dict[str, bytes] = {}
 _LAST_ID = (1 << 32) - 2  # that chown(2) can set
 _LAST_DEVICE = (1 << 21) - 1  # that a header can say in octal; Linux stops at 2^20
@@ -39,13 +38,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Ceilings: entries; bytes of a pax or long-name header, of a name, of a file with its holes.
 
     The longest name is what a path may have (PATH_MAX less its NUL); the largest pax or long-name
-    header is what Go and libarchive accept.
+    header is what Go and libarchive accept. `holes` are the bytes in the holes of all sparse files
+    together: they cost the archive nothing, and are written out as zeros.
     """
 
     entries: int = 4_000_000
     special: int = 1 << 20
     name: int = 4095
     file: int = 1 << 40
+    holes: int = 64 << 30
 
 
 class Reader:
@@ -59,6 +60,7 @@ class Reader:
         self.warnings: list[str] = []
         self._limits = limits or Limits()
         self._window = Window(chunks)
+        self._holes = 0
 
     def __iter__(self) -> Iterator[Entry]:
         count = 0
@@ -131,7 +133,9 @@ class Reader:
             regions, size, stored = found.regions, found.size, found.stored
             name = records.get("GNU.sparse.name", name)
         self._check(kind, header, name, max(size, stored))
-        entry = Entry(
+        if regions is not None:
+            self._count_holes(size - stored)
+        entry = Entry(  # what most have; with over 15 keywords CPython takes a much slower way
             kind=kind,
             name=text(name),
             linkname=text(header.linkname) if kind in _LINKS else "",
@@ -142,16 +146,23 @@ class Reader:
             gname=header.gname,
             size=size,
             mtime=header.mtime,
-            devmajor=header.device[0] if kind in _DEVICES else 0,
-            devminor=header.device[1] if kind in _DEVICES else 0,
             xattrs=pax.xattrs(records) or _NOTHING if records else _NOTHING,
             pax=pax.others(records) or _NOTHING if records else _NOTHING,
-            sparse=regions,
             header_offset=first,
             data_offset=self._window.offset,
         )
+        if kind in _DEVICES:
+            major, minor = header.device
+            entry = msgspec.structs.replace(entry, devmajor=major, devminor=minor)
+        elif regions is not None:
+            entry = msgspec.structs.replace(entry, sparse=regions)
         self._window.skip(stored + -stored % BLOCK)
         return entry
+
+    def _count_holes(self, size: int) -> None:
+        self._holes += size
+        if self._holes > self._limits.holes:
+            raise FormatError(f"sparse files with more than {self._limits.holes} bytes of holes")
 
     def _check(self, kind: Kind, header: Header, name: bytes, size: int) -> None:
         """FormatError for what no file system can hold, or what readers take for another kind."""
@@ -184,9 +195,10 @@ def _kind(header: Header) -> Kind:
 def _no_size(kind: Kind, header: Header, special: Special) -> int:
     """Go sees no data after what is no file, whatever its size says.
 
-    Others agree on directories and hard links, but not when there is a pax header too.
+    Others agree on directories only: after a pax header anywhere before it, libarchive takes the
+    size of a hard link for that of data.
     """
-    agreed = header.flag in b"15" and special.pax is None
+    agreed = header.flag == b"5" and special.pax is None
     if header.size != 0 and not (agreed and header.size > 0):
         raise FormatError(f"a {kind} with data, which some readers pass over and others read")
     return 0

@@ -117,14 +117,14 @@ def _inline(window: Window, stored: int) -> tuple[Regions, int]:
     text, taken, wanted = b"", 0, 1
     while len(numbers) < wanted:
         taken += BLOCK
-        if taken > stored or len(text) > BLOCK:
-            raise FormatError("a sparse map that is longer than its data, or endless")
+        if taken > stored:
+            raise FormatError("a sparse map that is longer than its data")
         *lines, text = (text + _map_block(window)).split(b"\n")
         for line in lines:
             if len(numbers) < wanted:
                 numbers.append(decimal(line, "sparse map"))
                 wanted = 1 + 2 * numbers[0]
-        if numbers and not 0 <= numbers[0] <= _MOST:
+        if len(text) > BLOCK or (numbers and not 0 <= numbers[0] <= _MOST):
             raise FormatError("a sparse map that is too long")
     return _paired(numbers[1:]), taken
 
