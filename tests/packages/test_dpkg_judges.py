@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,7 @@ import pytest
 from careen.packages import dpkg
 from careen.packages.dpkg import DpkgRecords
 from careen.rootfs import path as paths
-from careen.rootfs.rootfs import Rootfs
-from tests.builders import Dir, Lnk, Node, Reg
-from tests.rootfs.hand_made import rootfs
+from tests.on_disk import merged
 
 pytestmark = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="no dpkg on this machine")
 
@@ -110,22 +107,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     on(root, "update-alternatives", *install)
     (root / "etc/shells").write_text("/bin/alpha\n/bin/beta\n/usr/bin/beta\n")
     return root
-
-
-def merged(root: Path) -> Rootfs:
-    """The root on disk as a merged view."""
-
-    def nodes() -> Iterable[Node]:
-        for file in sorted(root.rglob("*")):
-            name, mode = str(file.relative_to(root)), file.lstat().st_mode
-            if stat.S_ISLNK(mode):
-                yield Lnk(name, os.readlink(file))
-            elif stat.S_ISDIR(mode):
-                yield Dir(name)
-            else:
-                yield Reg(name, file.read_bytes())
-
-    return rootfs(list(nodes()))
 
 
 def records(root: Path) -> DpkgRecords:

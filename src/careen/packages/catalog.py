@@ -66,7 +66,6 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _UNSUPPORTED = {
-    "apk": ("lib/apk/db/installed", "usr/lib/apk/db/installed"),
     "rpm": tuple(
         f"{folder}/{file}"
         for folder in ("var/lib/rpm", "usr/lib/sysimage/rpm")
@@ -99,9 +98,11 @@ def of(databases: Sequence[Records], unsupported: Sequence[str] = ()) -> Catalog
 
 def read(rootfs: Rootfs) -> Catalog:
     """The catalog of every database found in the image."""
-    from careen.packages import dpkg  # noqa: PLC0415  # python-debian costs start-up time
+    # python-debian and the compressors cost start-up time
+    from careen.packages import apk, dpkg  # noqa: PLC0415
 
-    databases = [database for database in (dpkg.read(rootfs),) if database is not None]
+    found = (dpkg.read(rootfs), apk.read(rootfs))
+    databases = [database for database in found if database is not None]
     return of(databases, list(_unsupported(rootfs)))
 
 

@@ -196,17 +196,19 @@ def _turned(drops: Drops) -> Iterator[PathDecision]:
 def _edited(drops: Drops) -> Iterator[PathDecision]:
     """The databases' own files, as they must read when this plan is done."""
     removed, dropped = frozenset(drops.removed), frozenset(drops.reasons)
+    changes: dict[Path, bytes | None] = {}
     for database in drops.scene.catalog.databases:
-        for path, data in database.edit(removed, dropped).items():
-            inode = drops.scene.rootfs.nodes[path]
-            yield PathDecision(
-                path=absolute(path),
-                kind=inode.kind,
-                decision="drop" if data is None else "replace",
-                reason="the package database tells of what remains",
-                bytes=inode.entry.size if data is None else len(data),
-                content=None if data is None else base64.b64encode(data).decode("ascii"),
-            )
+        changes |= database.edit(removed, dropped)  # two databases say the same of /etc/shells
+    for path, data in changes.items():
+        inode = drops.scene.rootfs.nodes[path]
+        yield PathDecision(
+            path=absolute(path),
+            kind=inode.kind,
+            decision="drop" if data is None else "replace",
+            reason="the package database tells of what remains",
+            bytes=inode.entry.size if data is None else len(data),
+            content=None if data is None else base64.b64encode(data).decode("ascii"),
+        )
 
 
 def _totals(drops: Drops, paths: list[PathDecision], found: Mapping[Path, Path]) -> Totals:

@@ -12,7 +12,8 @@ from typing import Literal
 import msgspec
 
 from careen.errors import FormatError
-from careen.packages.dpkg.names import Names, text
+from careen.packages.dpkg.names import Names
+from careen.packages.text import text
 from careen.rootfs.path import Path
 
 __all__ = ["Alternative", "Choice", "best", "dump", "parse", "relinked", "targets", "without"]

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from careen.packages import shells
 from careen.packages.dpkg import alternatives
 from careen.packages.dpkg.database import Database, Row
 from careen.packages.dpkg.listing import digested
-from careen.packages.dpkg.names import diversions, lines, text
+from careen.packages.dpkg.names import diversions
 from careen.packages.dpkg.stanza import without_conffiles
 from careen.packages.package import Package
+from careen.packages.text import lines, text
 from careen.rootfs.path import Path
 
 __all__ = ["edited"]
@@ -268,10 +270,9 @@ def _alternatives(database: Database, going: _Going) -> Changes:
 
 
 def _shells(database: Database, going: _Going) -> Changes:
-    """/etc/shells and update-shells' memory of it, which would bring a shell back."""
-
-    def stays(line: bytes) -> bool:
-        shell = line.strip()
-        return not shell.startswith(b"/") or database.names.of(text(shell)) not in going.dropped
-
-    return _filtered(database, ("etc/shells", "var/lib/shells.state"), stays)
+    """/etc/shells and its like."""
+    paths = [database.paths[name] for name in shells.FILES if name in database.paths]
+    return {
+        path: shells.without(database.contents[path], going.dropped, database.names.of)
+        for path in paths
+    }

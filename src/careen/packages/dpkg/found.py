@@ -10,10 +10,10 @@ import msgspec
 
 from careen.errors import FormatError
 from careen.packages.dpkg.listing import Listing, assign, groups, listing, sums
-from careen.packages.dpkg.names import text
 from careen.packages.dpkg.record import Record, record
-from careen.packages.dpkg.source import Source, some
 from careen.packages.dpkg.stanza import Fields, cut, parse
+from careen.packages.source import Source, some
+from careen.packages.text import text
 from careen.rootfs.path import Path, name
 
 __all__ = ["Found", "fields_of", "from_status", "from_status_d", "identified", "stanzas_of"]

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from careen.errors import FormatError, SourceError, within
-from careen.packages.dpkg.names import lines, text
 from careen.packages.dpkg.record import Record
-from careen.packages.dpkg.source import Source
+from careen.packages.source import Source
+from careen.packages.text import lines, text
 from careen.rootfs.path import Path, name
 
 __all__ = ["Listing", "assign", "digested", "groups", "listing", "sums"]

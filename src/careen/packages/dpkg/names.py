@@ -7,10 +7,11 @@ from collections.abc import Iterable
 import msgspec
 
 from careen.errors import FormatError
+from careen.packages.text import lines, text
 from careen.rootfs.path import Path, parent
 from careen.rootfs.rootfs import Rootfs
 
-__all__ = ["Diversion", "Names", "diversions", "lines", "text"]
+__all__ = ["Diversion", "Names", "diversions"]
 
 _NO_NAMES = ("", ".", "..")  # a last component that names no entry of its directory
 
@@ -25,18 +26,6 @@ class Diversion(msgspec.Struct, frozen=True, kw_only=True):
     to: str
     package: str
     record: bytes
-
-
-def text(raw: bytes) -> str:
-    """A name as the merged view holds it: UTF-8, other bytes by surrogateescape."""
-    return raw.decode("utf-8", "surrogateescape")
-
-
-def lines(content: bytes) -> list[bytes]:
-    """The lines of `content` with their newlines; joined, they are `content` again."""
-    parts = [part + b"\n" for part in content.split(b"\n")]
-    last = parts.pop()[:-1]
-    return [*parts, last] if last else parts
 
 
 def diversions(content: bytes) -> tuple[Diversion, ...]:

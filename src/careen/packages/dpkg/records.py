@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 
 from careen.errors import CareenError, within
+from careen.packages import shells
 from careen.packages.dpkg import alternatives, edit
 from careen.packages.dpkg.alternatives import Alternative
 from careen.packages.dpkg.database import Database, Row
@@ -27,9 +28,9 @@ from careen.packages.dpkg.found import (
 )
 from careen.packages.dpkg.names import Diversion, Names, diversions
 from careen.packages.dpkg.record import relation, source_of
-from careen.packages.dpkg.source import Source, some
 from careen.packages.dpkg.stanza import Fields, cut, parse
 from careen.packages.package import Package
+from careen.packages.source import Source, some
 from careen.rootfs.path import ROOT, Path, name
 from careen.rootfs.rootfs import Rootfs
 
@@ -37,8 +38,6 @@ __all__ = ["DpkgRecords", "read"]
 
 _HOME = "var/lib/dpkg"
 _BESIDE = ("diversions-old", "statoverride", "statoverride-old")
-# These follow the packages without being dpkg's own: a rule may take them with their tool.
-_OUTSIDE = ("etc/shells", "var/lib/shells.state")
 _EXTENDED_STATES = "var/lib/apt/extended_states"
 
 
@@ -187,11 +186,7 @@ def _remember(source: Source) -> None:
     triggers = [f"triggers/{name(path)}" for path in source.children("triggers")]
     for file in (*_BESIDE, *triggers):
         source.attempt(file, partial(source.read, file), b"")
-    for file in _OUTSIDE:
-        try:
-            source.read(file, at=file)
-        except CareenError as error:
-            source.notes.append(f"/{file} is left as it is: {error}")
+    shells.remember(source)
 
 
 def _refuse_unsettled(source: Source) -> None:
@@ -262,7 +257,8 @@ def _note(source: Source, packages: Sequence[Package]) -> None:
 
 def _files(source: Source) -> set[Path]:
     """The database's directory, all in it, the links that lead there, and where its own lead."""
-    outside = {*_OUTSIDE, _EXTENDED_STATES}
+    # these follow the packages without being dpkg's own: a rule may take them with their tool
+    outside = {*shells.FILES, _EXTENDED_STATES}
     linked = {path for file, path in source.paths.items() if file not in outside}
     inside = {source.home, *source.rootfs.below(source.home)}
     return inside | linked | source.hops
