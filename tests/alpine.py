@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -35,8 +34,8 @@ int main(void) { FILE *motd = fopen("/etc/greeting", "r"); char line[80];
 
 def unpack(folder: Path) -> Path:
     """The root's files in `folder`."""
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="fully_trusted")
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["tar", "-C", folder, "-xzf", ARCHIVE], check=True)
     return folder
 
 

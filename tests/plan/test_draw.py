@@ -617,7 +617,8 @@ def test_an_unsupported_database_is_refused() -> None:
     with pytest.raises(SourceError) as refusal:
         drawn(scene([APP], [Reg("var/lib/rpm/rpmdb.sqlite", "x")]), ["/usr/bin/app"])
     assert str(refusal.value) == (
-        "the image has an rpm database (/var/lib/rpm/rpmdb.sqlite), which is not read yet, so nothing "
+        "the image has an rpm database (/var/lib/rpm/rpmdb.sqlite), which is not read yet, so "
+        "nothing "
         "can be removed; squash works without it"
     )
 

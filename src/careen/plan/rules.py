@@ -43,7 +43,14 @@ _DEBIAN_DATA = {
     "tzdata": "time zones",
     "tzdata-legacy": "time zones under their old names",
 }
-DATA_PACKAGES = {"dpkg": _DEBIAN_DATA, "dpkg-status.d": _DEBIAN_DATA}
+_ALPINE_DATA = {
+    "ca-certificates": "the certificates that outgoing TLS trusts",
+    "ca-certificates-bundle": "the certificates that outgoing TLS trusts",
+    "mailcap": "/etc/mime.types",
+    "tzdata": "time zones",
+}
+
+DATA_PACKAGES = {"apk": _ALPINE_DATA, "dpkg": _DEBIAN_DATA, "dpkg-status.d": _DEBIAN_DATA}
 """Packages of plain data that programs reach for silently, and what is in each, by database."""
 
 
@@ -162,10 +169,12 @@ TRANSIENT = tuple(
 """What a runtime mounts or a run makes: that an image does not have it tells nothing."""
 
 CACHES = (
+    "/var/cache/apk/**",
     "/var/cache/apt/*.bin",
     "/var/cache/apt/archives/**",
     "/var/lib/apt/lists/**",
     "/var/log/alternatives.log",
+    "/var/log/apk.log",
     "/var/log/apt/**",
     "/var/log/bootstrap.log",
     "/var/log/dpkg.log",
