@@ -168,7 +168,7 @@ def test_every_byte_of_a_small_layer_counts(tmp_path: Path) -> None:
 def test_a_missing_blob(tmp_path: Path) -> None:
     layout, image = loaded(tmp_path / "l", LAYERS)
     layout.path(image.manifest.layers[1].digest).unlink()
-    with pytest.raises(SourceError, match=r"^layers\[1\]: sha256:.*No such file"), scan(layout, image):
+    with pytest.raises(SourceError, match=r"^layers\[1\]: sha.*No such file"), scan(layout, image):
         pass
 
 
