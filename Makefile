@@ -7,8 +7,8 @@ PYTHON = $(shell for p in python3 python3.13 python3.12 python3.11; do \
 WORKERS ?= auto
 
 # What the tests and the demonstration run beside Python: image tools as judges, a registry, sandboxes.
-PACKAGES := apache2-utils attr bubblewrap ca-certificates debian-archive-keyring docker-registry gcc gpg \
-	libarchive-tools libc6-dev libcap2-bin mmdebstrap musl-tools python3 python3-venv qemu-user skopeo strace uidmap umoci \
+PACKAGES := apache2-utils attr bubblewrap ca-certificates db-util debian-archive-keyring docker-registry gcc gpg \
+	libarchive-tools libc6-dev libcap2-bin mmdebstrap musl-tools python3 python3-venv qemu-user rpm skopeo strace uidmap umoci \
 	util-linux zstd
 
 .PHONY: help dev lint test bench demo check-readme fixtures profiles system clean

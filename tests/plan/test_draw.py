@@ -616,11 +616,8 @@ def test_what_is_refused(options: dict[str, Any], message: str) -> None:
 def test_an_unsupported_database_is_refused() -> None:
     with pytest.raises(SourceError) as refusal:
         drawn(scene([APP], [Reg("var/lib/rpm/rpmdb.sqlite", "x")]), ["/usr/bin/app"])
-    assert str(refusal.value) == (
-        "the image has an rpm database (/var/lib/rpm/rpmdb.sqlite), which is not read yet, so "
-        "nothing "
-        "can be removed; squash works without it"
-    )
+    assert "rpmdb.sqlite" in str(refusal.value)
+    assert str(refusal.value).endswith("so nothing can be removed; squash works without it")
 
 
 def test_the_profiles_keep_and_drop_count_like_the_options() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -55,23 +55,14 @@ class Records(Protocol):
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """`owners` maps a canonical path to the ids of all packages that list it.
 
-    `unsupported` names each database of the image that careen does not read, with the reason:
-    what it records is unknown, so nothing may be decided about the image's files.
+    `unsupported` says of each database why nothing may be decided about the image's files: it
+    cannot be read in full, or it is one that no plan may change.
     """
 
     databases: tuple[Records, ...]
     packages: Mapping[str, Package]
     owners: Mapping[Path, tuple[str, ...]]
     unsupported: tuple[str, ...] = ()
-
-
-_UNSUPPORTED = {
-    "rpm": tuple(
-        f"{folder}/{file}"
-        for folder in ("var/lib/rpm", "usr/lib/sysimage/rpm")
-        for file in ("rpmdb.sqlite", "Packages.db", "Packages")
-    ),
-}
 
 
 def of(databases: Sequence[Records], unsupported: Sequence[str] = ()) -> Catalog:
@@ -99,15 +90,13 @@ def of(databases: Sequence[Records], unsupported: Sequence[str] = ()) -> Catalog
 def read(rootfs: Rootfs) -> Catalog:
     """The catalog of every database found in the image."""
     # python-debian and the compressors cost start-up time
-    from careen.packages import apk, dpkg  # noqa: PLC0415
+    from careen.packages import apk, dpkg, rpm  # noqa: PLC0415
 
-    found = (dpkg.read(rootfs), apk.read(rootfs))
+    rpms = rpm.read(rootfs)
+    found = (dpkg.read(rootfs), apk.read(rootfs), rpms)
     databases = [database for database in found if database is not None]
-    return of(databases, list(_unsupported(rootfs)))
+    return of(databases, [rpms.unsupported or _READ_ONLY] if rpms is not None else [])
 
 
-def _unsupported(rootfs: Rootfs) -> Iterator[str]:
-    for name, files in _UNSUPPORTED.items():
-        for file in files:
-            if rootfs.resolve(file).path is not None:
-                yield f"the image has an {name} database (/{file}), which is not read yet"
+# A signed header lists a package's files, so none of a kept package may go: no plan says so yet.
+_READ_ONLY = "the image has an rpm database, which this version reads and does not edit"
