@@ -260,7 +260,7 @@ class Store:
         return self.layout.read(descriptor, ceiling=ceiling)
 
     def write(self, chunks: Any, expected: Any = None) -> Descriptor:
-        raise NotImplementedError
+        raise AssertionError("a scan writes nothing")
 
 
 FINITE = Limits(unpacking=compression.Limits(unpacked=1 << 30))

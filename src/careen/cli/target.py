@@ -24,7 +24,7 @@ def destination(text: str) -> Reference:
 
 
 def target(found: Reference, new: NewImage) -> Target:
-    """What workflow is told; only a hardened image has a debug new."""
+    """What workflow is told; only a hardened image has a debug counterpart."""
     hardened = new if isinstance(new, HardenedImage) else None
     if new.source_date_epoch is not None and not 0 <= new.source_date_epoch <= _YEAR_9999:
         problem = f"seconds since 1970, not {new.source_date_epoch}"

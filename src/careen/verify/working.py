@@ -1,9 +1,9 @@
 """The fourth proof: nothing that remains is newly broken.
 
 No ELF file lost a library or its interpreter, no symlink newly leads nowhere, and what the config
-starts is there. A script that nothing used may have lost its interpreter: those are counted in one
-note, since a package may ship such a script beside what is used. What people forced (a shell that
-is needed, removed all the same) is a warning.
+starts is there. A script that the config does not start may have lost its interpreter: those are
+counted in one note, since a package may ship such a script beside what is used. What people forced
+(a shell that is needed, removed all the same) is a warning.
 """
 
 from __future__ import annotations
