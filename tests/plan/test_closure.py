@@ -11,6 +11,7 @@ from careen.oci.config import Execution
 from careen.packages.dpkg.records import DpkgRecords
 from careen.plan import seeds, selection
 from careen.plan.closure import Going, Scene, close, told
+from careen.plan.plan import Options
 from careen.profile.profile import Keep, Profile
 from careen.rootfs.path import Path
 from tests.builders import Dir, Lnk, Node, Reg
@@ -456,9 +457,10 @@ def test_what_stays(row: Row) -> None:
 
 def closed(image: Scene, of: Profile, **more: Any) -> Any:
     keep = selection.of([*of.keep.packages, *of.keep.paths], "keep", image.rootfs)
-    policy = more.pop("policy", "standard")
+    options = Options(policy=more.pop("policy", "standard"))
     begin = seeds.paths(image, of, keep)
-    return close(image, begin, seeds.packages(image, keep, policy), Going(**more), policy=policy)
+    stay = seeds.packages(image, keep, options.policy)
+    return close(image, begin, stay, Going(**more), options)
 
 
 def test_the_loader_cache_that_led_to_a_library_stays() -> None:

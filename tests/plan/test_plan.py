@@ -55,8 +55,8 @@ def test_paths_are_sorted_parents_first() -> None:
 def test_only_what_is_not_simply_kept_is_listed() -> None:
     found = document()
     assert list(found) == [
-        "schema", "source", "profile", "options", "packages", "paths", "absent", "findings",
-        "totals",
+        "schema", "source", "profile", "options", "packages", "paths", "absent", "programs",
+        "findings", "totals",
     ]  # fmt: skip
     assert found["source"] == {"digest": SOURCE.digest, "platform": "linux/amd64"}
     assert found["absent"] == ["/gone"]

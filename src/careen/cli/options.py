@@ -199,6 +199,14 @@ class Rules(_Options, frozen=True, kw_only=True):
             "something needs one. [default: auto]",
         ),
     ] = "auto"  # fmt: skip
+    granularity: Annotated[
+        str,
+        typer.Option(
+            "--granularity", metavar="WHAT", rich_help_panel=_WHAT,
+            help="package: packages go whole. file: unused files inside used packages go too. "
+            "[default: package]",
+        ),
+    ] = "package"  # fmt: skip
     keep: Annotated[
         list[str],
         typer.Option(

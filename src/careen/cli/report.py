@@ -101,6 +101,8 @@ def _bound(plan: Plan) -> list[tuple[str, str]]:
         options = plan.options
         rows.append(("profile", plan.profile))
         rows.append(("policy", f"{options.policy}, shells {options.shells}"))
+        if options.granularity != "package":
+            rows.append(("granularity", options.granularity))
         rows += [(word, " ".join(getattr(options, word))) for word in ("keep", "drop")
                  if getattr(options, word)]  # fmt: skip
     return rows

@@ -50,6 +50,7 @@ def plan_options(rules: Rules) -> Options:
     return Options(
         policy=chosen("--policy", rules.policy, ("conservative", "standard", "strict")),
         shells=chosen("--shells", rules.shells, ("auto", "keep", "remove")),
+        granularity=chosen("--granularity", rules.granularity, ("package", "file")),
         keep=tuple(rules.keep),
         drop=tuple(rules.drop),
         force=rules.force,

@@ -1,9 +1,10 @@
 """What the application needs: the profile's paths, closed over links, libraries and interpreters.
 
 Two things are found together, because each feeds the other. A path is *closed in* when something
-used needs it. A package that owns such a path is *used*; it stays whole, so its other programs
-and libraries stay too, and what those must load is closed in as well. Every step keeps the reason
-that first brought it in, so that the chain can be told.
+used needs it. A package that owns such a path is *used*. One that stays *whole* keeps its other
+programs and libraries too, and what those must load is closed in as well: every used package is
+whole at package granularity; at file granularity those that stay by decision, not by use. Every
+step keeps the reason that first brought it in, so that the chain can be told.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from careen import linkage
 from careen.oci.config import Execution
 from careen.packages.catalog import Catalog
 from careen.packages.package import Package
-from careen.plan.rules import COMPANIONS, is_documentation
+from careen.plan.plan import Options
+from careen.plan.rules import COMPANIONS, Companion, is_documentation
 from careen.rootfs.facts import Facts
 from careen.rootfs.path import Path, absolute, join, name, normal, parent
 from careen.rootfs.rootfs import Rootfs
@@ -29,6 +31,7 @@ __all__ = [
     "Lost",
     "Scene",
     "Seed",
+    "chain",
     "close",
     "located",
     "told",
@@ -93,10 +96,14 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Closure(msgspec.Struct, frozen=True, kw_only=True):
-    """`paths` are closed in, `packages` (by id) used, each with its first reason."""
+    """`paths` are closed in, `packages` (by id) used, each with its first reason.
+
+    `whole` are the used packages of which every file counts as used.
+    """
 
     paths: Mapping[Path, Because]
     packages: Mapping[str, Because]
+    whole: frozenset[str]
     lost: tuple[Lost, ...]
 
 
@@ -105,41 +112,53 @@ def close(
     seeds: Iterable[Seed],
     packages: Mapping[str, Because],
     going: Going,
-    *,
-    policy: str,
+    options: Options,
 ) -> Closure:
     """The closure over `seeds` and over `packages` that stay by decision.
 
     Under `conservative`, what used packages declare to depend on is used too; under any policy
     but `strict`, what libraries reach for without linking (`rules.COMPANIONS`).
     """
-    closing = _Closing(scene, going, policy)
+    closing = _Closing(scene, going, options)
     for seed in seeds:
         if seed.program:
             closing.command(seed.text, seed.because)
         else:
             closing.follow(seed.text, seed.because)
     for id, because in packages.items():
-        closing.use(id, because)
+        closing.use(id, because, whole=True)
     for path in scene.facts.elf:
         if path not in scene.catalog.owners:
             closing.survive(path)
     closing.run()
-    return Closure(paths=closing.paths, packages=closing.packages, lost=tuple(closing.lost))
+    return Closure(
+        paths=closing.paths,
+        packages=closing.packages,
+        whole=frozenset(closing.whole),
+        lost=tuple(closing.lost),
+    )
 
 
 def told(because: Because, closure: Closure, catalog: Catalog) -> str:
-    """The whole chain of reasons, nearest first, down to what was seen, asked for or configured."""
-    phrases = [because.phrase]
+    """The whole chain of reasons in one sentence, nearest first."""
+    return "; ".join(step.phrase for step in chain(because, closure, catalog))
+
+
+def chain(because: Because, closure: Closure, catalog: Catalog) -> tuple[Because, ...]:
+    """The reasons, nearest first, down to what was seen, asked for or configured.
+
+    The last one's origin is a program that no package owns, or "".
+    """
+    steps = [because]
     seen: set[str] = set()
     while because.origin and because.origin not in seen:
         seen.add(because.origin)
         before = _before(because.origin, closure, catalog)
-        if before is None:  # a program that no package owns
+        if before is None:
             break
-        phrases.append(before.phrase)
+        steps.append(before)
         because = before
-    return "; ".join(phrases)
+    return tuple(steps)
 
 
 def _before(origin: str, closure: Closure, catalog: Catalog) -> Because | None:
@@ -178,15 +197,17 @@ def located(program: str, rootfs: Rootfs, execution: Execution) -> str:
 class _Closing:
     """The work list. `follow`, `add` and `use` only note; `run` works off what was noted."""
 
-    def __init__(self, scene: Scene, going: Going, policy: str) -> None:
+    def __init__(self, scene: Scene, going: Going, options: Options) -> None:
         self.rootfs, self.facts, self.catalog = scene.rootfs, scene.facts, scene.catalog
         self.view = view(scene)
         self.going = going
-        self.policy = policy
+        self.policy = options.policy
+        self.by_package = options.granularity == "package"
         self.execution = scene.execution
         self.providers = _providers(scene.catalog)
         self.paths: dict[Path, Because] = {}
         self.packages: dict[str, Because] = {}
+        self.whole: set[str] = set()
         self.lost: list[Lost] = []
         self._followed: set[Path] = set()
         self._loaded: set[Path] = set()
@@ -219,12 +240,16 @@ class _Closing:
             self._followed.add(path)
             self._waiting.append(path)
 
-    def use(self, id: str, because: Because) -> None:
-        """A package stays."""
-        if id not in self.packages:
-            self.packages[id] = because
+    def use(self, id: str, because: Because, *, whole: bool = False) -> None:
+        """A package stays; `whole`, or at package granularity, with all that it owns."""
+        package = self.catalog.packages[id]
+        grown = (whole or self.by_package) and id not in self.whole
+        if id not in self.packages or grown:
+            self.packages.setdefault(id, because)
+            if grown:
+                self.whole.add(id)
             if id not in self.going.packages:
-                self._waiting.append(self.catalog.packages[id])
+                self._waiting.append(package)
 
     def survive(self, path: Path) -> None:
         """An ELF file that stays whether or not it was used: what it loads must stay as well."""
@@ -250,8 +275,8 @@ class _Closing:
         self._bytecode(path)
 
     def _package(self, package: Package) -> None:
-        """A package that stays keeps what its own links lead to and what its programs load."""
-        for path in package.paths:
+        """A whole package keeps what its own links lead to and what its programs load."""
+        for path in package.paths if package.id in self.whole else ():
             inode = self.rootfs.nodes.get(path)
             if inode is not None and inode.kind == "symlink":
                 self._linked(path, package)
@@ -284,21 +309,28 @@ class _Closing:
                 self._load(target)
             if kind != "directory" or len(owners) == 1:
                 for id in owners:
-                    self.use(id, because)
+                    self.use(id, because, whole=kind == "directory")
 
     def _accompanied(self, package: Package) -> None:
         for rule in COMPANIONS:
             if package.name in rule.of and (not rule.when or rule.when in self.providers):
                 because = Because(rule="data", phrase=rule.why, origin=f"package:{package.id}")
                 for id in self.providers.get(rule.package, ()):
-                    self.use(id, because)
+                    self._reached(id, rule, because)
+
+    def _reached(self, id: str, rule: Companion, because: Because) -> None:
+        """A companion stays whole, or at file granularity with what is reached for in it."""
+        self.use(id, because, whole=not rule.reaches)
+        for path in self.catalog.packages[id].paths:
+            if path in rule.reaches and path in self.rootfs:
+                self.follow(absolute(path), because)
 
     def _depended(self, package: Package, group: tuple[str, ...]) -> None:
         phrase = f"{package.id} depends on it"
         because = Because(rule="depends", phrase=phrase, origin=f"package:{package.id}")
         for wanted in group:
             for id in self.providers.get(wanted, ()):
-                self.use(id, because)
+                self.use(id, because, whole=True)
 
     def _libraries(self, path: Path) -> None:
         """What the loader, or for a script the kernel and `env`, would bring in."""

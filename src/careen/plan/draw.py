@@ -5,53 +5,76 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 
+import msgspec
+
 from careen.errors import SourceError
 from careen.plan import asked as asks
-from careen.plan import findings, leftovers, seeds, selection, shells
+from careen.plan import findings, leftovers, platforms, seeds, selection, shells
 from careen.plan.asked import Asked
 from careen.plan.closure import Closure, Going, Scene, close
 from careen.plan.drops import Drops
 from careen.plan.plan import Decision, Options, PackageDecision, PathDecision, Plan, Source, Totals
+from careen.plan.rules import is_notice
 from careen.plan.selection import Selection
 from careen.profile import profile as profiles
 from careen.profile.profile import Profile
 from careen.rootfs.path import Path, absolute, normal, order
 from careen.rootfs.rootfs import Inode
 
-__all__ = ["draw"]
+__all__ = ["Drawn", "draw", "drawn"]
+
+
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan, and the closure that it rests on: every reason, also of what simply stays."""
+
+    plan: Plan
+    closure: Closure
 
 
 def draw(scene: Scene, source: Source, profile: Profile, options: Options) -> Plan:
     """The plan for this image; SourceError when what is asked cannot be done."""
+    return drawn(scene, source, profile, options).plan
+
+
+def drawn(scene: Scene, source: Source, profile: Profile, options: Options) -> Drawn:
+    """The same, with the reasons."""
     if scene.catalog.unsupported:
         raise SourceError(
             f"{scene.catalog.unsupported[0]}, so nothing can be removed; squash works without it"
         )
     # What people ask, and what is needed.
+    elsewhere = platforms.others(profile, source.platform)
+    if elsewhere and options.granularity == "file":
+        raise SourceError(platforms.refusal(elsewhere, source.platform))
     keep, drop = _selections(scene, profile, options)
     asked = asks.of(scene, keep, drop)
     found = shells.find(scene)
     closure = close(
         scene,
-        [*seeds.paths(scene, profile, keep), *shells.seeds(found, options.shells)],
+        [
+            *seeds.paths(scene, platforms.translated(profile, source.platform), keep),
+            *shells.seeds(found, options.shells),
+        ],
         seeds.packages(scene, keep, options.policy),
         _going(scene, asked, found, keep, options),
-        policy=options.policy,
+        options,
     )
     # What goes, and what the plan says of it.
     drops = Drops(scene, closure, _removed(scene, closure, asked))
     _decide(drops, asked, found, keep, options)
     paths = [*_dropped(drops), *_turned(drops), *_edited(drops)]
     absent = findings.absent(closure)
-    return Plan(
+    plan = Plan(
         source=source,
         profile=profiles.digest(profile),
         options=options,
         packages=tuple(_decisions(drops)),
         paths=tuple(sorted(paths, key=lambda item: order(normal(item.path)))),
         absent=absent,
+        programs=tuple(_programs(drops)),
         findings=(
             *findings.about_profile(profile, source, absent),
+            *findings.about_platforms(elsewhere, source),
             *findings.about_closure(closure),
             *findings.about_databases(scene.catalog),
             *findings.about_essential(drops),
@@ -60,6 +83,7 @@ def draw(scene: Scene, source: Source, profile: Profile, options: Options) -> Pl
         ),
         totals=_totals(drops, paths, found),
     )
+    return Drawn(plan=plan, closure=closure)
 
 
 def _decide(
@@ -67,6 +91,8 @@ def _decide(
 ) -> None:
     """Every rule, each after those that it follows from."""
     _drop_packages(drops)
+    if options.granularity == "file":
+        _drop_unused(drops)
     _drop_asked(drops, asked)
     shells.drop(drops, found, keep, options)
     leftovers.caches(drops)
@@ -119,6 +145,27 @@ def _drop_packages(drops: Drops) -> None:
                 drops.drop(path, f"its package {id} goes")
 
 
+def _drop_unused(drops: Drops) -> None:
+    """Every file of a package that stays by use, when nothing needs it and no whole package has it.
+
+    A link to a directory is a road that others walk by name, and notices go with what they are
+    about; both stay.
+    """
+    whole = drops.closure.whole
+    for id in drops.closure.packages.keys() - whole - drops.removed.keys():
+        for path in drops.scene.catalog.packages[id].paths:
+            owners = drops.scene.catalog.owners[path]
+            used = path in drops.closure.paths or not whole.isdisjoint(owners)
+            if drops.stays(path) and not (used or is_notice(path) or _leads_on(drops, path)):
+                drops.drop(path, f"nothing uses it in {id} (--granularity file)")
+
+
+def _leads_on(drops: Drops, path: Path) -> bool:
+    """Whether a directory is at `path`, or at the end of the link there."""
+    end = drops.scene.rootfs.resolve(path).path
+    return end is not None and drops.is_directory(end)
+
+
 def _drop_asked(drops: Drops, asked: Asked) -> None:
     """Children before their directories, which go once they are empty."""
     for path, pattern in reversed(list(asked.paths.items())):
@@ -165,6 +212,14 @@ def _why(closure: Closure, id: str) -> str:
     because = closure.packages[id]
     behind = closure.paths.get(normal(because.origin)) if because.rule == "owner" else None
     return f"{because.origin}: {behind.phrase}" if behind is not None else because.phrase
+
+
+def _programs(drops: Drops) -> Iterator[str]:
+    """The ELF files and scripts that are needed and stay: what must still work."""
+    facts = drops.scene.facts
+    for path in sorted(drops.closure.paths):
+        if (path in facts.elf or path in facts.scripts) and drops.stays(path):
+            yield absolute(path)
 
 
 def _dropped(drops: Drops) -> Iterator[PathDecision]:

@@ -13,7 +13,7 @@ from careen.plan.drops import Drops
 from careen.plan.plan import Source
 from careen.plan.rules import TRANSIENT, is_documentation
 from careen.plan.selection import Selection
-from careen.profile.profile import Profile
+from careen.profile.profile import Profile, Scenario
 from careen.rootfs.path import absolute
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "about_closure",
     "about_databases",
     "about_essential",
+    "about_platforms",
     "about_profile",
     "absent",
 ]
@@ -45,6 +46,19 @@ def about_profile(profile: Profile, source: Source, absent: Sequence[str]) -> It
             f"the profile names what is not in this image: {_some(absent)}",
             path=absent[0],
             count=len(absent),
+        )
+
+
+def about_platforms(scenarios: Sequence[Scenario], source: Source) -> Iterator[Finding]:
+    """What was recorded on another platform, where other files may be in use."""
+    if scenarios:
+        names = sorted({f"{one.name} ({one.image.platform})" for one in scenarios})
+        yield _finding(
+            "profile-other-platform",
+            "warning",
+            f"recorded on another platform than {source.platform}, paths were translated: "
+            f"{_some(names)}",
+            count=len(scenarios),
         )
 
 

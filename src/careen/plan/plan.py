@@ -21,6 +21,7 @@ from careen.rootfs.path import ROOT, absolute, normal
 __all__ = [
     "SCHEMA",
     "Decision",
+    "Granularity",
     "Options",
     "PackageDecision",
     "PathDecision",
@@ -35,6 +36,7 @@ _CEILING = 256 << 20  # bytes; a plan lists every path that goes
 
 Content = bytes  # `bytes` is also the name of a field
 Decision = Literal["keep", "partial", "remove"]
+Granularity = Literal["package", "file"]
 Kind = Literal["file", "directory", "symlink", "char", "block", "fifo"]
 Policy = Literal["conservative", "standard", "strict"]
 Shells = Literal["auto", "keep", "remove"]
@@ -52,6 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     policy: Policy = "standard"
     shells: Shells = "auto"
+    granularity: Granularity = "package"
     keep: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     force: bool = False
@@ -109,7 +112,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`profile` is the merged profile's digest, "" when none was used (a squash).
 
-    `absent` are the paths that the profile names and the image does not have.
+    `absent` are the paths that the profile names and the image does not have; `programs` the ELF
+    files and scripts that are needed, absolute and sorted.
     """
 
     schema: str = SCHEMA
@@ -119,6 +123,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     packages: tuple[PackageDecision, ...] = ()
     paths: tuple[PathDecision, ...] = ()
     absent: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     totals: Totals = Totals()
 

@@ -19,6 +19,7 @@ __all__ = [
     "WRAPPERS",
     "Companion",
     "is_documentation",
+    "is_notice",
 ]
 
 IDENTITY = (
@@ -57,13 +58,15 @@ DATA_PACKAGES = {"apk": _ALPINE_DATA, "dpkg": _DEBIAN_DATA, "dpkg-status.d": _DE
 class Companion(msgspec.Struct, frozen=True, kw_only=True):
     """`package` is what the libraries of the packages `of` reach for without linking to it.
 
-    Only where the image has the package `when` too, if that is given.
+    Only where the image has the package `when` too, if that is given. `reaches` are the paths
+    in it that they reach for; without any, all of it.
     """
 
     of: tuple[str, ...]
     package: str
     why: str
     when: str = ""
+    reaches: tuple[str, ...] = ()
 
 
 COMPANIONS = (
@@ -77,6 +80,12 @@ COMPANIONS = (
         package="openssl",
         why="libssl finds ca-certificates through its link /usr/lib/ssl/certs",
         when="ca-certificates",
+        reaches=(
+            "etc/ssl/openssl.cnf",
+            "usr/lib/ssl/cert.pem",
+            "usr/lib/ssl/certs",
+            "usr/lib/ssl/openssl.cnf",
+        ),
     ),
     Companion(
         of=("libmagic1", "libmagic1t64"),
@@ -199,6 +208,15 @@ _DOCUMENTATION = (
     "usr/share/man/",
     "usr/share/reportbug/",
 )
+
+
+_NOTICES = ("usr/share/common-licenses/", "usr/share/licenses/")
+
+
+def is_notice(path: Path) -> bool:
+    """A licence or a copyright notice: what must accompany the files that it is about."""
+    is_copyright = path.startswith("usr/share/doc/") and path.endswith("/copyright")
+    return is_copyright or path.startswith(_NOTICES)
 
 
 def is_documentation(path: Path) -> bool:
