@@ -58,6 +58,12 @@ def application(folder: Path) -> bytes:
     )
 
 
+def links(root: Path) -> dict[str, str]:
+    """Each symlink below a root, by its path from there → its target as written."""
+    found = (path for path in root.rglob("*") if path.is_symlink())
+    return {str(path.relative_to(root)): str(path.readlink()) for path in found}
+
+
 def inside(root: Path, *command: str, mounted: Path | None = None) -> str:
     """What a program of `root` prints when it runs there, with another root at /mnt if given."""
     mount = ["--bind", str(mounted), "/mnt"] if mounted is not None else []

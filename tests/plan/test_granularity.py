@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -31,7 +33,7 @@ APP = pkg(
 USED = profile(["/usr/bin/app"], examined=["/usr/share/app/examined"])
 
 
-def by_file(source: Scene, of: Profile = USED, **options: object) -> Plan:
+def by_file(source: Scene, of: Profile = USED, **options: Any) -> Plan:
     return drawn(source, of=of, granularity="file", **options)
 
 
@@ -81,7 +83,7 @@ def test_an_unused_program_of_a_used_package_keeps_no_library() -> None:
     assert decisions(drawn(source, of=USED))["libtool"] == "keep"
 
 
-STAY: dict[str, tuple[list[Pkg], list[Node], Profile, dict[str, object]]] = {
+STAY: dict[str, tuple[list[Pkg], list[Node], Profile, dict[str, Any]]] = {
     "asked to be kept": ([APP], [], profile(keep=Keep(packages=("app",))), {}),
     "a data package": (
         [APP, pkg("tzdata", "/usr/share/zoneinfo/UTC", "/usr/share/zoneinfo/GMT")],

@@ -224,10 +224,12 @@ class _Closing:
                 self._path(item)
 
     def follow(self, text: str, because: Because) -> None:
-        """Every symlink on the way of `text`, and where it ends."""
+        """Every symlink on the way of `text`, and where it ends; no further than one that goes."""
         found = self.rootfs.resolve(text)
         for hop in found.hops:
             self.add(hop, because)
+            if hop in self.going.paths:
+                return
         if found.path is None:
             self.lost.append(Lost(text=text, because=because))
         else:

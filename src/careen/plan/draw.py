@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from careen.errors import SourceError
+from careen.finding import Finding
+from careen.plan import applets, findings, leftovers, platforms, seeds, selection, shells
 from careen.plan import asked as asks
-from careen.plan import findings, leftovers, platforms, seeds, selection, shells
 from careen.plan.asked import Asked
 from careen.plan.closure import Closure, Going, Scene, close
 from careen.plan.drops import Drops
@@ -38,30 +39,10 @@ def draw(scene: Scene, source: Source, profile: Profile, options: Options) -> Pl
 
 def drawn(scene: Scene, source: Source, profile: Profile, options: Options) -> Drawn:
     """The same, with the reasons."""
-    if scene.catalog.unsupported:
-        raise SourceError(
-            f"{scene.catalog.unsupported[0]}, so nothing can be removed; squash works without it"
-        )
-    # What people ask, and what is needed.
-    elsewhere = platforms.others(profile, source.platform)
-    if elsewhere and options.granularity == "file":
-        raise SourceError(platforms.refusal(elsewhere, source.platform))
-    keep, drop = _selections(scene, profile, options)
-    asked = asks.of(scene, keep, drop)
-    found = shells.find(scene)
-    closure = close(
-        scene,
-        [
-            *seeds.paths(scene, platforms.translated(profile, source.platform), keep),
-            *shells.seeds(found, options.shells),
-        ],
-        seeds.packages(scene, keep, options.policy),
-        _going(scene, asked, found, keep, options),
-        options,
-    )
-    # What goes, and what the plan says of it.
-    drops = Drops(scene, closure, _removed(scene, closure, asked))
-    _decide(drops, asked, found, keep, options)
+    _check(scene, source, profile, options)
+    wanted = _wanted(scene, profile, options)
+    closure = _closed(scene, platforms.translated(profile, source.platform), wanted, options)
+    drops = _gathered(scene, closure, wanted, options)
     paths = [*_dropped(drops), *_turned(drops), *_edited(drops)]
     absent = findings.absent(closure)
     plan = Plan(
@@ -74,55 +55,96 @@ def drawn(scene: Scene, source: Source, profile: Profile, options: Options) -> D
         programs=tuple(_programs(drops)),
         findings=(
             *findings.about_profile(profile, source, absent),
-            *findings.about_platforms(elsewhere, source),
-            *findings.about_closure(closure),
-            *findings.about_databases(scene.catalog),
-            *findings.about_essential(drops),
-            *findings.about_asked(scene, closure, asked, keep, drop),
-            *shells.findings(drops, found, keep),
+            *_findings(drops, wanted),
         ),
-        totals=_totals(drops, paths, found),
+        totals=_totals(drops, paths, wanted.shells),
     )
     return Drawn(plan=plan, closure=closure)
 
 
-def _decide(
-    drops: Drops, asked: Asked, found: Mapping[Path, Path], keep: Selection, options: Options
-) -> None:
-    """Every rule, each after those that it follows from."""
+def _check(scene: Scene, source: Source, profile: Profile, options: Options) -> None:
+    if scene.catalog.unsupported:
+        raise SourceError(
+            f"{scene.catalog.unsupported[0]}, so nothing can be removed; squash works without it"
+        )
+    elsewhere = platforms.others(profile, source.platform)
+    if elsewhere and options.granularity == "file":
+        raise SourceError(platforms.refusal(elsewhere, source.platform))
+
+
+class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What people ask, and what the image has that they ask about by kind."""
+
+    keep: Selection
+    drop: Selection
+    asked: Asked
+    shells: shells.Found
+    applets: applets.Links
+
+
+def _wanted(scene: Scene, profile: Profile, options: Options) -> _Wanted:
+    kept = [*profile.keep.packages, *profile.keep.paths, *options.keep]
+    dropped = [*profile.drop.packages, *profile.drop.paths, *options.drop]
+    keep = selection.of(kept, "keep", scene.rootfs)
+    drop = selection.of(dropped, "drop", scene.rootfs)
+    return _Wanted(
+        keep=keep,
+        drop=drop,
+        asked=asks.of(scene, keep, drop),
+        shells=shells.find(scene),
+        applets=applets.links(scene),
+    )
+
+
+def _closed(scene: Scene, profile: Profile, wanted: _Wanted, options: Options) -> Closure:
+    """What is needed. The closure passes over what people ask to drop, and shells that may go."""
+    files = frozenset(wanted.asked.files(scene.catalog))
+    free = frozenset(shells.free(scene, wanted.keep, wanted.shells))
+    forced = options.shells == "remove" and options.force
+    return close(
+        scene,
+        [
+            *seeds.paths(scene, profile, wanted.keep),
+            *applets.seeds(scene, profile, wanted.keep, wanted.applets),
+            *shells.seeds(wanted.shells, options.shells),
+        ],
+        seeds.packages(scene, wanted.keep, options.policy),
+        Going(
+            packages=frozenset(wanted.asked.packages),
+            paths=files | free if forced else files,
+            idle=frozenset(wanted.shells[path] for path in free & wanted.shells.keys()),
+        ),
+        options,
+    )
+
+
+def _gathered(scene: Scene, closure: Closure, wanted: _Wanted, options: Options) -> Drops:
+    """What goes: every rule, each after those that it follows from."""
+    drops = Drops(scene, closure, _removed(scene, closure, wanted.asked))
     _drop_packages(drops)
     if options.granularity == "file":
         _drop_unused(drops)
-    _drop_asked(drops, asked)
-    shells.drop(drops, found, keep, options)
+    _drop_asked(drops, wanted.asked)
+    needed = shells.needs(closure, wanted.shells)
+    shells.drop(drops, wanted.shells, needed, wanted.keep, options)
+    applets.drop(drops, wanted.applets)
     leftovers.caches(drops)
     drops.settle(
         [leftovers.alternatives, leftovers.bytecode, leftovers.links, leftovers.directories]
     )
     _settle_records(drops)
+    return drops
 
 
-def _selections(scene: Scene, profile: Profile, options: Options) -> tuple[Selection, Selection]:
-    kept = [*profile.keep.packages, *profile.keep.paths, *options.keep]
-    dropped = [*profile.drop.packages, *profile.drop.paths, *options.drop]
-    return (
-        selection.of(kept, "keep", scene.rootfs),
-        selection.of(dropped, "drop", scene.rootfs),
-    )
-
-
-def _going(
-    scene: Scene, asked: Asked, found: Mapping[Path, Path], keep: Selection, options: Options
-) -> Going:
-    """What the closure passes over: what people ask to drop, and shells that may go."""
-    files = frozenset(asked.files(scene.catalog))
-    free = [pair for pair in found.items() if not shells.held(scene, keep, *pair)]
-    forced = options.shells == "remove" and options.force
-    return Going(
-        packages=frozenset(asked.packages),
-        paths=files.union(*free) if forced else files,
-        idle=frozenset(target for _, target in free),
-    )
+def _findings(drops: Drops, wanted: _Wanted) -> Iterator[Finding]:
+    scene, closure = drops.scene, drops.closure
+    needed = shells.needs(closure, wanted.shells)
+    yield from findings.about_closure(closure)
+    yield from findings.about_databases(scene.catalog)
+    yield from findings.about_essential(drops)
+    yield from findings.about_asked(scene, closure, wanted.asked, wanted.keep, wanted.drop)
+    yield from shells.findings(drops, wanted.shells, needed, wanted.keep)
+    yield from applets.findings(closure, wanted.applets)
 
 
 def _removed(scene: Scene, closure: Closure, asked: Asked) -> dict[str, str]:
@@ -266,7 +288,7 @@ def _edited(drops: Drops) -> Iterator[PathDecision]:
         )
 
 
-def _totals(drops: Drops, paths: list[PathDecision], found: Mapping[Path, Path]) -> Totals:
+def _totals(drops: Drops, paths: list[PathDecision], found: shells.Found) -> Totals:
     nodes = drops.scene.rootfs.nodes
     gone = {normal(item.path) for item in paths if item.decision == "drop"}
     resized = {normal(item.path): item.bytes for item in paths if item.decision == "replace"}

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from careen.finding import Finding, Severity
 from careen.packages.catalog import Catalog
 from careen.packages.package import Package
+from careen.plan import platforms
 from careen.plan.asked import Asked
 from careen.plan.closure import Because, Closure, Scene, told
 from careen.plan.drops import Drops
 from careen.plan.plan import Source
 from careen.plan.rules import TRANSIENT, is_documentation
 from careen.plan.selection import Selection
-from careen.profile.profile import Profile, Scenario
+from careen.profile.profile import Profile
 from careen.rootfs.path import absolute
 
 __all__ = [
@@ -21,7 +22,6 @@ __all__ = [
     "about_closure",
     "about_databases",
     "about_essential",
-    "about_platforms",
     "about_profile",
     "absent",
 ]
@@ -39,6 +39,7 @@ def about_profile(profile: Profile, source: Source, absent: Sequence[str]) -> It
             f"recorded on another digest than the source's: {_some(others)}",
             count=len(others),
         )
+    yield from _elsewhere(profile, source)
     if absent:
         yield _finding(
             "profile-path-gone",
@@ -49,8 +50,9 @@ def about_profile(profile: Profile, source: Source, absent: Sequence[str]) -> It
         )
 
 
-def about_platforms(scenarios: Sequence[Scenario], source: Source) -> Iterator[Finding]:
+def _elsewhere(profile: Profile, source: Source) -> Iterator[Finding]:
     """What was recorded on another platform, where other files may be in use."""
+    scenarios = platforms.others(profile, source.platform)
     if scenarios:
         names = sorted({f"{one.name} ({one.image.platform})" for one in scenarios})
         yield _finding(

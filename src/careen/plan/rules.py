@@ -13,6 +13,7 @@ __all__ = [
     "DATA_PACKAGES",
     "IDENTITY",
     "LASTING_DIRECTORIES",
+    "MULTI_CALL",
     "SHELLS",
     "TOOL_CACHES",
     "TRANSIENT",
@@ -131,6 +132,9 @@ SHELLS = frozenset(
     ]
 )
 """Base names of programs that read commands; /etc/shells adds what it lists."""
+
+MULTI_CALL = frozenset(["bbsuid", "busybox", "busybox.static", "toybox"])
+"""Base names of files that are many programs, each called by a link: a shell is one of them."""
 
 BUILTINS = frozenset(
     [

@@ -6,20 +6,22 @@ from collections.abc import Iterator, Mapping
 
 from careen.errors import SourceError
 from careen.finding import Finding, Severity
+from careen.plan.applets import BINARIES, is_many
 from careen.plan.asked import untouchable
-from careen.plan.closure import Because, Scene, Seed, told
+from careen.plan.closure import Because, Closure, Scene, Seed, told
 from careen.plan.drops import Drops
 from careen.plan.plan import Options, Shells
 from careen.plan.rules import SHELLS
 from careen.plan.selection import Selection
 from careen.rootfs.path import Path, absolute, name, normal, parent
 
-__all__ = ["drop", "find", "findings", "held", "seeds"]
+__all__ = ["Found", "Needs", "drop", "find", "findings", "free", "held", "needs", "seeds"]
 
-_BINARIES = ("bin", "sbin")
+Found = Mapping[Path, Path]
+Needs = Mapping[Path, Because]
 
 
-def find(scene: Scene) -> Mapping[Path, Path]:
+def find(scene: Scene) -> Found:
     """Each path by which a shell can be started → the file that it leads to (itself, or another).
 
     By name in a `bin` or `sbin` directory, and by /etc/shells: those called `sh` first.
@@ -40,7 +42,7 @@ def find(scene: Scene) -> Mapping[Path, Path]:
 
 def _named(scene: Scene) -> Iterator[Path]:
     for path in scene.rootfs.nodes:
-        if name(path) in SHELLS and name(parent(path)) in _BINARIES:
+        if name(path) in SHELLS and name(parent(path)) in BINARIES:
             yield path
     for text in scene.facts.shells:
         path = scene.rootfs.canonical(normal(text))
@@ -48,7 +50,7 @@ def _named(scene: Scene) -> Iterator[Path]:
             yield path
 
 
-def seeds(found: Mapping[Path, Path], option: Shells) -> Iterator[Seed]:
+def seeds(found: Found, option: Shells) -> Iterator[Seed]:
     """With `keep`, every shell is needed."""
     if option == "keep":
         because = Because(rule="keep", phrase="asked for: --shells keep")
@@ -72,26 +74,53 @@ def held(scene: Scene, keep: Selection, path: Path, target: Path) -> str:
     return ""
 
 
-def drop(drops: Drops, found: Mapping[Path, Path], keep: Selection, options: Options) -> None:
+def free(scene: Scene, keep: Selection, found: Found) -> Iterator[Path]:
+    """What may go of the shells: their names, and their files but for those of many programs."""
+    for path, target in found.items():
+        if not is_many(path) and not held(scene, keep, path, target):
+            yield from _gone_with(path, target)
+
+
+def needs(closure: Closure, found: Found) -> Needs:
+    """Why the shell of each name is needed; what no need is known of is left out.
+
+    It is needed when its file is; of a file of many programs, when its name is.
+    """
+    reasons: dict[Path, Because] = {}
+    for path, target in found.items():
+        because = closure.paths.get(path if is_many(target) else target)
+        if because is not None:
+            reasons[path] = because
+    return reasons
+
+
+def drop(drops: Drops, found: Found, needed: Needs, keep: Selection, options: Options) -> None:
     """A shell goes with its names, unless it is needed or held.
 
-    SourceError when `remove` meets a shell that must stay; `force` overrules a need alone.
+    SourceError when `remove` meets a shell that must stay; `force` overrules a need alone. A file
+    of many programs is refused by none of its other programs: it stays while one is needed.
     """
     for path, target in found.items():
-        because = drops.closure.paths.get(target)
+        because = needed.get(path)
         must = held(drops.scene, keep, path, target)
-        if options.shells == "remove" and drops.stays(target):
+        removing = options.shells == "remove" and not is_many(path)
+        if removing and drops.stays(path):
             if must:
                 raise SourceError(f"{absolute(path)} cannot go with --shells remove: {must}")
             if because is not None and not options.force:
-                raise SourceError(_needed(drops, path, because))
-        if not must and (because is None or options.shells == "remove"):
+                raise SourceError(_refusal(drops, path, because))
+        if not must and (because is None or removing):
             reason = "a shell that nothing uses" if because is None else "a shell, gone by force"
-            drops.drop(target, reason)
-            drops.drop(path, reason)
+            for step in _gone_with(path, target):
+                drops.drop(step, reason)
 
 
-def _needed(drops: Drops, path: Path, because: Because) -> str:
+def _gone_with(path: Path, target: Path) -> tuple[Path, ...]:
+    """What goes with the shell of one name: its file too, unless that is many programs."""
+    return (path,) if is_many(target) else (target, path)
+
+
+def _refusal(drops: Drops, path: Path, because: Because) -> str:
     chain = told(because, drops.closure, drops.scene.catalog)
     return (
         f"the shell {absolute(path)} is needed (--shells remove): {chain}; have the image start "
@@ -100,20 +129,25 @@ def _needed(drops: Drops, path: Path, because: Because) -> str:
     )
 
 
-def findings(drops: Drops, found: Mapping[Path, Path], keep: Selection) -> Iterator[Finding]:
+def findings(drops: Drops, found: Found, needed: Needs, keep: Selection) -> Iterator[Finding]:
     """Each shell that stays, with the evidence; each that is needed and goes all the same."""
+    kept = {found[path] for path in found if drops.stays(path) and not is_many(path)}
     for path, target in found.items():
-        because = drops.closure.paths.get(target)
+        because = needed.get(path)
         chain = told(because, drops.closure, drops.scene.catalog) if because is not None else ""
-        if drops.stays(path):
-            message = held(drops.scene, keep, path, target) or chain
-            yield _about("shell-kept", "note", path, message)
-        elif chain:
-            yield _about("shell-forced", "warning", path, f"goes, though needed: {chain}")
+        must = held(drops.scene, keep, path, target)
+        if not drops.stays(path):
+            if chain:
+                yield _about("shell-forced", "warning", path, f"goes, though needed: {chain}")
+        elif is_many(path) and path not in kept and not must:
+            message = f"stays for another of its programs, with a shell's code inside: {chain}"
+            yield _about("shell-inside", "warning", path, message)
+        else:
+            yield _about("shell-kept", "note", path, must or chain)
     yield from _inside(drops, found)
 
 
-def _inside(drops: Drops, found: Mapping[Path, Path]) -> Iterator[Finding]:
+def _inside(drops: Drops, found: Found) -> Iterator[Finding]:
     """Other names of a shell's file, as in a busybox of many links: its code is still there."""
     nodes = drops.scene.rootfs.nodes
     gone = {nodes[target]: target for target in found.values() if drops.gone(target)}
