@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,9 @@ from careen.oci.layout import Layout
 from careen.oci.platform import Platform
 from careen.packages import catalog
 from careen.plan import draw
+from careen.plan import explain as explaining
 from careen.plan.closure import Scene
+from careen.plan.explain import Answer
 from careen.plan.plan import Options, Plan, Source
 from careen.profile.profile import Profile
 from careen.rewrite import image as rewriting
@@ -45,6 +47,7 @@ __all__ = [
     "Progress",
     "Settings",
     "Target",
+    "explain",
     "harden",
     "opened",
     "plan",
@@ -137,6 +140,20 @@ def plan(
     """What would go and why; writes nothing."""
     with opened(source, settings) as found:
         return _drawn(found, found.scene(), profile, options, require_fresh=require_fresh)
+
+
+def explain(
+    source: Reference,
+    asked: Sequence[str],
+    profile: Profile,
+    options: Options,
+    settings: Settings,
+) -> tuple[Answer, ...]:
+    """Why each path or package that is asked about stays or goes; writes nothing."""
+    with opened(source, settings) as found:
+        scene = found.scene()
+        drawn = draw.drawn(scene, found.bound, profile, options)
+        return explaining.explain(scene, drawn, asked)
 
 
 def squash(source: Reference, target: Target, settings: Settings) -> Outcome:

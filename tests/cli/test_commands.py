@@ -14,6 +14,7 @@ import pytest
 
 from careen import workflow
 from careen.cli import app
+from careen.plan.explain import Answer, Link
 from careen.plan.plan import Options, Plan
 from careen.profile.profile import Profile
 from tests.cli.values import HARDENED, OUTCOME, PLAN, WRONG
@@ -52,7 +53,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Calls:
     )
     found = Calls()
     found.answer = OUTCOME
-    for name in ("harden", "squash", "plan", "verify"):
+    for name in ("harden", "squash", "plan", "explain", "verify"):
         monkeypatch.setattr(workflow, name, found)
     return found
 
@@ -76,7 +77,8 @@ def test_harden_by_default(calls: Calls) -> None:
 def test_harden_with_everything(calls: Calls) -> None:
     line = (
         "harden a.example/app:1 b.example/app:2 -p a.yaml --profile b.yaml --policy strict "
-        "--shells remove --keep curl --keep /etc/** --drop nano --force --require-fresh "
+        "--shells remove --granularity file --keep curl --keep /etc/** --drop nano --force "
+        "--require-fresh "
         "--debug-tag why --compression zstd:9 --manifest-format oci --source-name app "
         "--source-date-epoch 1700000000 --platform linux/arm64/v8 --dry-run --jobs 3 "
         "--cache cache --authfile auth.json --src-creds u:p:q --dest-creds v:w "
@@ -85,7 +87,12 @@ def test_harden_with_everything(calls: Calls) -> None:
     assert careen(line) == 0
     _, target, settings = calls.arguments
     assert calls.options["options"] == Options(
-        policy="strict", shells="remove", keep=("curl", "/etc/**"), drop=("nano",), force=True
+        policy="strict",
+        shells="remove",
+        granularity="file",
+        keep=("curl", "/etc/**"),
+        drop=("nano",),
+        force=True,
     )
     assert calls.options["require_fresh"] is True
     assert [scenario.name for scenario in calls.options["decide"].scenarios] == ["a", "b"]
@@ -108,6 +115,76 @@ def test_harden_by_a_plan(calls: Calls) -> None:
     assert careen("harden oci:a:1 oci:b:1 --plan plan.json --no-debug") == 0
     assert calls.options["decide"] == PLAN
     assert calls.arguments[1].debug_tag is None
+
+
+ANSWERS = (
+    Answer(
+        what="libssl3",
+        kind="package",
+        decision="partial",
+        chain=(
+            Link(what="/usr/bin/app", rule="profile", why="executed in run"),
+            Link(what="package libssl3", rule="owner", why="libssl3 owns /usr/lib/libssl.so.3"),
+        ),
+        version="3.0.1",
+        files=9,
+        bytes=5_900_000,
+        dropped=6,
+        loaded_by=tuple(f"/bin/a{i}" for i in range(7)),
+    ),
+    Answer(
+        what="/usr/bin/\x1b[31mperl",
+        kind="path",
+        decision="goes",
+        reason="its package perl goes",
+        package=("perl",),
+        bytes=3_800_000,
+    ),
+)
+EXPLAINED = """\
+
+libssl3  stays on record, 6 of 9 files go
+  package 3.0.1, 9 files, 5.9 MB
+    /usr/bin/app       executed in run
+  → package libssl3    libssl3 owns /usr/lib/libssl.so.3
+  loaded by /bin/a0, /bin/a1, /bin/a2, /bin/a3, /bin/a4 and 2 more; -v shows them
+
+/usr/bin/\\x1b[31mperl  goes
+  of perl, 3.8 MB
+  its package perl goes
+  to keep it: --keep /usr/bin/\\x1b[31mperl, or the same under `keep` in the profile
+"""
+
+
+def test_explain(calls: Calls, capsys: pytest.CaptureFixture[str]) -> None:
+    calls.answer = ANSWERS
+    assert careen("explain oci:a:1 libssl3 /usr/bin/perl -p a.yaml --policy strict") == 0
+    _, asked, profile, options, _ = calls.arguments
+    assert asked == ["libssl3", "/usr/bin/perl"]
+    assert [scenario.name for scenario in profile.scenarios] == ["a"]
+    assert options == Options(policy="strict")
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert [" ".join(line.split()) for line in printed] == [
+        " ".join(line.split()) for line in EXPLAINED.splitlines()
+    ]
+
+
+def test_explain_as_json(calls: Calls, capsys: pytest.CaptureFixture[str]) -> None:
+    calls.answer = ANSWERS
+    assert careen("explain oci:a:1 x -p a.yaml --format json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["image"] == "oci:a:1"
+    assert said["answers"] == json.loads(msgspec.json.encode(ANSWERS))
+
+
+def test_explain_needs_a_profile_and_a_question(
+    calls: Calls, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert careen("explain oci:a:1 libssl3") == 2
+    assert careen("explain oci:a:1 -p a.yaml") == 2
+    missing_profile, missing_what = capsys.readouterr().err.splitlines()
+    assert "--profile FILE" in missing_profile
+    assert "WHAT" in missing_what
 
 
 def test_squash_makes_no_counterpart(calls: Calls) -> None:

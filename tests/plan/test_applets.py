@@ -59,7 +59,8 @@ def test_one_applet_in_use_keeps_the_file_and_its_own_link() -> None:
     (inside,) = [item for item in plan.findings if item.rule == "shell-inside"]
     assert inside.path == "/usr/bin/busybox"
     assert inside.message == (
-        "stays for another of its programs, with a shell's code inside: executed in run"
+        "stays for another of its programs, with a shell's code inside: "
+        "/usr/bin/ls leads to it; executed in run"
     )
     assert plan.totals.shells == (3, 1)
 

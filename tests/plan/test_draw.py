@@ -399,7 +399,8 @@ def test_a_shell_that_is_needed_stays_with_the_evidence(
     plan = with_shells(["/usr/bin/app", *used], ENTRY, execution=execution)
     assert shells_left(plan) == {"sh", "dash"}
     kept = {item.path: item.message for item in plan.findings if item.rule == "shell-kept"}
-    assert kept == {"/usr/bin/sh": evidence, "/usr/bin/dash": evidence}
+    behind = evidence if "interprets" in evidence else f"/usr/bin/sh leads to it; {evidence}"
+    assert kept == {"/usr/bin/sh": evidence, "/usr/bin/dash": behind}
 
 
 def test_an_unused_shell_of_a_used_package_goes_and_the_package_is_partial() -> None:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from careen import __version__
-from careen.cli import harden, inspect, plan, squash, verify
+from careen.cli import explain, harden, inspect, plan, squash, verify
 from careen.cli.command import Group, declare
 from careen.errors import CareenError, UsageError, printable
 
@@ -93,6 +93,7 @@ def _run(words: list[str]) -> int:
     declare(app, inspect.inspect, example=inspect.EXAMPLE)
     declare(app, squash.squash, example=squash.EXAMPLE)
     declare(app, plan.plan, example=plan.EXAMPLE)
+    declare(app, explain.explain, example=explain.EXAMPLE)
     declare(app, harden.harden, example=harden.EXAMPLE)
     declare(app, verify.verify, example=verify.EXAMPLE)
     careen = typer.main.get_command(app)

@@ -66,6 +66,11 @@ class Because(msgspec.Struct, frozen=True, kw_only=True):
     phrase: str
     origin: str = ""
 
+    @property
+    def by_link(self) -> bool:
+        """Whether it is only that a link leads there: the link's own reason says more."""
+        return self.phrase == f"{self.origin} leads to it"
+
 
 class Seed(msgspec.Struct, frozen=True, kw_only=True):
     """Where the closure starts: a path as somebody wrote it, or a `program` to be found on PATH."""
@@ -226,14 +231,22 @@ class _Closing:
     def follow(self, text: str, because: Because) -> None:
         """Every symlink on the way of `text`, and where it ends; no further than one that goes."""
         found = self.rootfs.resolve(text)
+        reason = because
         for hop in found.hops:
-            self.add(hop, because)
+            self.add(hop, reason)
             if hop in self.going.paths:
                 return
+            if not self._is_road(hop):
+                reason = _led(hop, because.rule)
         if found.path is None:
             self.lost.append(Lost(text=text, because=because))
         else:
-            self.add(found.path, because)
+            self.add(found.path, reason)
+
+    def _is_road(self, link: Path) -> bool:
+        """Whether a link leads to a directory: a part of a path's spelling, as /bin is."""
+        end = self.rootfs.resolve(link).path
+        return end is not None and self.rootfs.nodes[end].kind == "directory"
 
     def add(self, path: Path, because: Because) -> None:
         """A path that is there, under its stored name."""
@@ -267,7 +280,7 @@ class _Closing:
         kind = self.rootfs.nodes[path].kind
         origin = absolute(path)
         if kind == "symlink":
-            self.follow(origin, Because(rule="link", phrase=f"{origin} leads to it", origin=origin))
+            self.follow(origin, _led(path, "link"))
         started = self.paths[path].rule in _STARTING
         if kind != "directory" and (started or not is_documentation(path)):
             for id in self.catalog.owners.get(path, ()):
@@ -375,6 +388,12 @@ class _Closing:
         because = Because(rule="bytecode", phrase=f"the same module as {origin}", origin=origin)
         for twin in twins:
             self.add(twin, because)
+
+
+def _led(link: Path, rule: str) -> Because:
+    """The reason of what a link leads to, by the rule that the link is needed by."""
+    origin = absolute(link)
+    return Because(rule=rule, phrase=f"{origin} leads to it", origin=origin)
 
 
 def _providers(catalog: Catalog) -> dict[str, list[str]]:

@@ -22,7 +22,10 @@ from careen.profile.profile import Profile
 from careen.rootfs.path import Path, absolute, normal, order
 from careen.rootfs.rootfs import Inode
 
-__all__ = ["Drawn", "draw", "drawn"]
+__all__ = ["UNUSED", "Drawn", "draw", "drawn"]
+
+UNUSED = "nothing that it owns is used"
+"""Why a package goes that nobody asked to drop."""
 
 
 class Drawn(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,7 +157,7 @@ def _removed(scene: Scene, closure: Closure, asked: Asked) -> dict[str, str]:
         if id in asked.packages:
             found[id] = f"asked for: {asked.packages[id]}"
         elif id not in closure.packages:
-            found[id] = "nothing that it owns is used"
+            found[id] = UNUSED
     return found
 
 
@@ -230,9 +233,11 @@ def _decisions(drops: Drops) -> Iterator[PackageDecision]:
 
 
 def _why(closure: Closure, id: str) -> str:
-    """Why a package stays: its first reason, and the reason of the path behind it."""
+    """Why a package stays: its first reason, and the reason of the path behind it, past links."""
     because = closure.packages[id]
     behind = closure.paths.get(normal(because.origin)) if because.rule == "owner" else None
+    while behind is not None and behind.by_link and normal(behind.origin) in closure.paths:
+        behind = closure.paths[normal(behind.origin)]
     return f"{because.origin}: {behind.phrase}" if behind is not None else because.phrase
 
 

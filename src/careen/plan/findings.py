@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from careen.finding import Finding, Severity
 from careen.packages.catalog import Catalog
 from careen.packages.package import Package
+from careen.packages.source import some
 from careen.plan import platforms
 from careen.plan.asked import Asked
 from careen.plan.closure import Because, Closure, Scene, told
@@ -36,7 +37,7 @@ def about_profile(profile: Profile, source: Source, absent: Sequence[str]) -> It
         yield _finding(
             "profile-other-image",
             "warning",
-            f"recorded on another digest than the source's: {_some(others)}",
+            f"recorded on another digest than the source's: {some(others)}",
             count=len(others),
         )
     yield from _elsewhere(profile, source)
@@ -44,7 +45,7 @@ def about_profile(profile: Profile, source: Source, absent: Sequence[str]) -> It
         yield _finding(
             "profile-path-gone",
             "note",
-            f"the profile names what is not in this image: {_some(absent)}",
+            f"the profile names what is not in this image: {some(absent)}",
             path=absent[0],
             count=len(absent),
         )
@@ -59,7 +60,7 @@ def _elsewhere(profile: Profile, source: Source) -> Iterator[Finding]:
             "profile-other-platform",
             "warning",
             f"recorded on another platform than {source.platform}, paths were translated: "
-            f"{_some(names)}",
+            f"{some(names)}",
             count=len(scenarios),
         )
 
@@ -138,9 +139,3 @@ def _finding(
     rule: str, severity: Severity, message: str, *, path: str = "", count: int = 1
 ) -> Finding:
     return Finding(rule=rule, severity=severity, message=message, path=path, count=count)
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    """`a, b and 7 more`."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -88,7 +88,7 @@ def needs(closure: Closure, found: Found) -> Needs:
     """
     reasons: dict[Path, Because] = {}
     for path, target in found.items():
-        because = closure.paths.get(path if is_many(target) else target)
+        because = closure.paths.get(path) or closure.paths.get(path if is_many(target) else target)
         if because is not None:
             reasons[path] = because
     return reasons
