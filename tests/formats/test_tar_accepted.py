@@ -266,6 +266,19 @@ def test_an_odd_end_is_a_warning(end: bytes, warnings: list[str]) -> None:
     assert reader.warnings == warnings
 
 
+@pytest.mark.parametrize("missing", [1, 100, 424])
+@pytest.mark.parametrize("cut", [1, 512, 4096])
+def test_an_archive_may_end_inside_the_padding_of_its_last_entry(missing: int, cut: int) -> None:
+    """As umoci 0.4 writes a layer of one inserted file; Go takes it for the end."""
+    archive = (block(b"a", size=600) + padded(b"x" * 600))[:-missing]
+    reader = Reader(archive[i : i + cut] for i in range(0, len(archive), cut))
+    assert [(entry.name, entry.size) for entry in reader] == [("a", 600)]
+    assert reader.warnings == [
+        "the archive ends inside the padding of its last entry",
+        "the archive has no end blocks",
+    ]
+
+
 @pytest.mark.parametrize("archive", [b"", END, bytes(10240)])
 def test_an_archive_may_be_empty(archive: bytes) -> None:
     assert read(archive) == []

@@ -92,14 +92,16 @@ def check(entries: list[Entry], archive: bytes) -> None:
     for entry in entries:
         stored = entry.size if entry.sparse is None else sum(length for _, length in entry.sparse)
         assert end <= entry.header_offset < entry.data_offset
+        assert entry.data_offset + stored <= len(archive)
         end = entry.data_offset + stored + padding(stored)
-        assert end <= len(archive)
         if entry.size < 1 << 24:
             assert len(content(archive, entry)) == entry.size
         assert entry.name
         assert "\0" not in entry.name + entry.linkname
         assert bool(entry.linkname) == (entry.kind in ("link", "symlink"))
-        (alone,) = read(archive[entry.header_offset : end] + END)
+        (alone,) = read(
+            archive[entry.header_offset : end].ljust(end - entry.header_offset, b"\0") + END
+        )
         assert alone.name == entry.name
         assert alone.sparse == entry.sparse
 

@@ -65,8 +65,8 @@ WRONG_SUM = block(b"second", checksum=b"000777\0 ")
 
 # what is wrong, the bytes, a part of the message
 BROKEN: list[tuple[str, bytes, str]] = [
-    ("cut in data", block(size=600) + b"x" * 599, "ends 425 bytes before the end"),
-    ("cut in padding", block(size=600) + b"x" * 600, "ends 424 bytes before the end"),
+    ("cut in data", block(size=600) + b"x" * 599, "ends 1 bytes before the end"),
+    ("cut in the last block of data", block(size=600) + b"x" * 512, "ends 88 bytes before the end"),
     ("cut in a header", FILE + LAST[:300], "ends inside a header"),
     ("cut in the second end block", FILE + END[:700], "ends inside a header"),
     ("cut in a pax header", pax((b"path", b"a" * 600))[:900], "ends inside an extended header"),

@@ -57,6 +57,10 @@ class FileSpool:
             view = view[os.write(self._file.fileno(), view) :]
         self.size += len(chunk)
 
+    def pad(self) -> None:
+        """Fill the last block: an archive may end inside it, and is read by whole blocks."""
+        os.write(self._file.fileno(), bytes(tar.padding(self.size)))
+
     def pread(self, length: int, offset: int) -> bytes:
         """Exactly `length` bytes at `offset`."""
         data = os.pread(self._file.fileno(), length, offset)
@@ -225,6 +229,7 @@ class _Layer:
             yield chunk
         if keeping is not None:
             keeping.result()
+        self.spool.pad()
         if hashed.hexdigest() != digests.encoded(self.diff_id):
             raise FormatError(
                 f"unpacked layer does not match its diff_id {self.diff_id}",

@@ -156,7 +156,8 @@ class Reader:
             entry = msgspec.structs.replace(entry, devmajor=major, devminor=minor)
         elif regions is not None:
             entry = msgspec.structs.replace(entry, sparse=regions)
-        self._window.skip(stored + -stored % BLOCK)
+        if not self._window.skip(stored, -stored % BLOCK):
+            self.warnings.append("the archive ends inside the padding of its last entry")
         return entry
 
     def _count_holes(self, size: int) -> None:

@@ -47,15 +47,22 @@ class Window:
             missing -= len(part)
         return b"".join(parts)
 
-    def skip(self, size: int) -> None:
-        """Pass over `size` bytes; FormatError when the stream ends before."""
-        at = self._at + size
+    def skip(self, size: int, padding: int) -> bool:
+        """Pass over `size` bytes of data and its padding; FormatError when the data is cut short.
+
+        False when the stream ends inside the padding, which readers take for the archive's end.
+        """
+        at = self._at + size + padding
         while at > len(self._chunk):
             at -= len(self._chunk)
             self._at = len(self._chunk)
             if not self._refill():
-                raise FormatError(f"the archive ends {at} bytes before the end of the entry's data")
+                if at > padding:
+                    problem = f"ends {at - padding} bytes before the end of the entry's data"
+                    raise FormatError(f"the archive {problem}")
+                return False
         self._at = at
+        return True
 
     def drain(self) -> None:
         """Read what is left, so that whoever hashes the stream sees all of it."""
