@@ -106,6 +106,17 @@ def alpine(
     nodes: Sequence[Node] = (),
 ) -> Rootfs:
     """`packages` installed, with their files; `files` replaces files of the database, by name."""
+    return rootfs(table(packages, files, home=home, nodes=nodes))
+
+
+def table(
+    packages: Sequence[Pkg],
+    files: Mapping[str, Any] | None = None,
+    *,
+    home: str = HOME,
+    nodes: Sequence[Node] = (),
+) -> list[Node]:
+    """The same as nodes; those of `nodes` come last, and win."""
     scripts = [one.member(action) for one in packages for action in one.scripts]
     database = {
         "installed": installed(*packages),
@@ -114,7 +125,7 @@ def alpine(
         "lock": "",
         **(files or {}),
     }
-    table = [Reg(f"{home}/{name}", data) for name, data in database.items()]
-    table += [Reg(WORLD, "".join(f"{one.name}\n" for one in packages))]
-    table += [Reg(file[1:], file) for one in packages for file in one.files if file[-1] != "/"]
-    return rootfs([*table, *nodes])
+    rows: list[Node] = [Reg(f"{home}/{name}", data) for name, data in database.items()]
+    rows += [Reg(WORLD, "".join(f"{one.name}\n" for one in packages))]
+    rows += [Reg(file[1:], file) for one in packages for file in one.files if file[-1] != "/"]
+    return [*rows, *nodes]

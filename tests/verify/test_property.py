@@ -17,12 +17,13 @@ from careen.verify import judge
 from careen.verify.judge import Sight
 from tests.builders import Dir, Hard, Lnk, Node, Reg, tar_layer
 from tests.elf_builder import elf
-from tests.packages.dpkg_root import Pkg, table
-from tests.plan.scenes import applied, drawn, pkg, profile, seen
+from tests.packages import apk_root, dpkg_root
+from tests.packages.dpkg_root import Pkg, md5
+from tests.plan.scenes import applied, drawn, profile, seen
 from tests.verify.test_against import DOCUMENT, MANIFEST, image
 
 FILES = [
-    *(f"usr/bin/{name}" for name in ("app", "tool", "dash", "sh", "bash", "python3")),
+    *(f"usr/bin/{name}" for name in ("app", "tool", "dash", "sh", "bash", "python3", "busybox")),
     *(f"usr/lib/lib{name}.so" for name in "abc"),
     *(f"usr/lib/python3/{name}.py" for name in "xy"),
     "usr/lib/python3/__pycache__/x.cpython-311.pyc",
@@ -77,15 +78,42 @@ def package(draw: st.DrawFn, name: str) -> Pkg:
     status = draw(st.sampled_from(["install ok installed"] * 8 + ["install reinstreq installed"]))
     lines = draw(st.sampled_from(["", "Essential: yes\n", "Depends: libc6\n", "Provides: mta\n"]))
     directories = [f"/{path}" for path in draw(st.lists(st.sampled_from(DIRECTORIES), unique=True))]
-    return pkg(name, *listed, dirs=directories, status=status, more=lines)
+    digests = "".join(f"{md5(path)}  {path[1:]}\n" for path in listed)
+    info = {"list": "".join(f"{path}\n" for path in ("/.", *directories, *listed))}
+    return Pkg(name, listed, status=status, more=lines, info={**info, "md5sums": digests})
+
+
+@st.composite
+def installed(draw: st.DrawFn) -> list[Node]:
+    """Packages on record in a database of one kind or another, or in none, with their files.
+
+    A table makes every listed file; those of `nodes` win.
+    """
+    names = draw(st.lists(st.sampled_from(NAMES), unique=True))
+    listed = [draw(package(name)) for name in names]
+    found = draw(nodes())
+    match draw(st.sampled_from(["status", "status", "status.d", "apk", "none"])):
+        case "status":
+            files = {"alternatives/editor": ALTERNATIVE} if draw(st.booleans()) else {}
+            return dpkg_root.table(listed, files, nodes=found)
+        case "status.d":
+            records = {f"status.d/{one.name}": one.stanza for one in listed}
+            sums = {f"status.d/{one.name}.md5sums": one.info["md5sums"] for one in listed}
+            rows = dpkg_root.table(listed, records | sums, nodes=found)
+            alone = ("var/lib/dpkg/status", *(f"{dpkg_root.HOME}/info/{n}." for n in names))
+            return [row for row in rows if not row.name.startswith(alone) or "status.d" in row.name]
+        case "apk":
+            packages = [
+                apk_root.Pkg(one.name, one.files, more=draw(st.sampled_from(["", "D:libc6\n"])))
+                for one in listed
+            ]
+            return apk_root.table(packages, nodes=found)
+    return [*dpkg_root.USRMERGE, *found]
 
 
 @st.composite
 def scenes(draw: st.DrawFn) -> Scene:
-    packages = [draw(package(name)) for name in draw(st.lists(st.sampled_from(NAMES), unique=True))]
-    files = {"alternatives/editor": ALTERNATIVE} if draw(st.booleans()) else {}
-    # `table` makes every listed file: those of `nodes` win, some are taken away again.
-    rows = table(packages, files, nodes=draw(nodes()))
+    rows = draw(installed())
     absent = set(draw(some)) - {one.linkname for one in rows if one.type == b"1"}
     first = draw(st.sampled_from(["app", "sh", "/opt/own", "none"]))
     execution = Execution(
@@ -108,6 +136,7 @@ options = st.fixed_dictionaries(
         "force": st.booleans(),
         "keep": wishes,
         "drop": wishes,
+        "granularity": st.sampled_from(["package", "file"]),
     }
 )
 

@@ -33,6 +33,7 @@ __all__ = [
     "Seed",
     "chain",
     "close",
+    "is_use",
     "located",
     "told",
     "view",
@@ -199,6 +200,11 @@ def located(program: str, rootfs: Rootfs, execution: Execution) -> str:
     return ""
 
 
+def is_use(path: Path, because: Because) -> bool:
+    """Whether its packages are used when a path is: a document is none, unless it is started."""
+    return because.rule in _STARTING or not is_documentation(path)
+
+
 class _Closing:
     """The work list. `follow`, `add` and `use` only note; `run` works off what was noted."""
 
@@ -281,8 +287,7 @@ class _Closing:
         origin = absolute(path)
         if kind == "symlink":
             self.follow(origin, _led(path, "link"))
-        started = self.paths[path].rule in _STARTING
-        if kind != "directory" and (started or not is_documentation(path)):
+        if kind != "directory" and is_use(path, self.paths[path]):
             for id in self.catalog.owners.get(path, ()):
                 self.use(id, Because(rule="owner", phrase=f"{id} owns {origin}", origin=origin))
         if path in self.facts.elf or path in self.facts.scripts:

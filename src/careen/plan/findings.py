@@ -10,10 +10,10 @@ from careen.packages.package import Package
 from careen.packages.source import some
 from careen.plan import platforms
 from careen.plan.asked import Asked
-from careen.plan.closure import Because, Closure, Scene, told
+from careen.plan.closure import Because, Closure, Scene, is_use, told
 from careen.plan.drops import Drops
 from careen.plan.plan import Source
-from careen.plan.rules import TRANSIENT, is_documentation
+from careen.plan.rules import TRANSIENT
 from careen.plan.selection import Selection
 from careen.profile.profile import Profile
 from careen.rootfs.path import absolute
@@ -131,8 +131,9 @@ def about_asked(
 
 def _need(package: Package, closure: Closure) -> Because | None:
     """Why a package would have stayed: it is used, or something that it alone owns is."""
-    paths = (closure.paths.get(path) for path in package.paths if not is_documentation(path))
-    return closure.packages.get(package.id) or next(filter(None, paths), None)
+    needed = ((path, closure.paths[path]) for path in package.paths if path in closure.paths)
+    used = (because for path, because in needed if is_use(path, because))
+    return closure.packages.get(package.id) or next(used, None)
 
 
 def _finding(
