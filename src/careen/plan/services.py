@@ -8,7 +8,7 @@ file does not count (gai.conf, host.conf): reading it would keep a package that 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -65,21 +65,30 @@ class Services:
             yield from self._gconv(path)
 
     def _name_services(self, path: Path) -> Iterator[Named]:
-        """For the C library at `path`; of glibc 2.34 and later some of these are empty stubs."""
+        """For the C library at `path`."""
         rule = "name service"
         yield Named(text=nsswitch.FILE, rule=rule, phrase=f"tells {name(path)} whom to ask")
         configured = self.facts.name_services
         asked = {database: configured.get(database, ()) for database in nsswitch.DEFAULTS}
-        for service, databases in _turned(asked).items():
+        built_in = self._built_in(path)
+        for service, databases in _turned(asked, built_in).items():
             phrase = f"is named by {nsswitch.FILE} ({', '.join(databases)})"
             yield from self._library(f"libnss_{service}.so.2", path, phrase)
         silent = {d: s for d, s in nsswitch.DEFAULTS.items() if not asked[d]}
-        for service, databases in _turned(silent).items():
+        for service, databases in _turned(silent, built_in).items():
             phrase = f"is what glibc asks by itself ({', '.join(databases)})"
             yield from self._library(f"libnss_{service}.so.2", path, phrase)
         if "dns" in (asked["hosts"] or nsswitch.DEFAULTS["hosts"]):
             phrase = "tells libnss_dns.so.2 which servers to ask"
             yield Named(text="/etc/resolv.conf", rule=rule, phrase=phrase)
+
+    def _built_in(self, path: Path) -> frozenset[str]:
+        """The services that need no module: since 2.34 glibc ships empty stubs for these.
+
+        Since then, too, packages have libc.so.6 as a file; before, as a link to libc-2.33.so.
+        """
+        modern = name(path) == "libc.so.6" and path in self.catalog.owners
+        return frozenset(["dns", "files"]) if modern else frozenset()
 
     def _library(self, wanted: str, path: Path, phrase: str) -> Iterator[Named]:
         for found in linkage.named(wanted, path, self.view):
@@ -197,12 +206,14 @@ def _gconv_folder(file: Path) -> Path:
     return parent(folder) if name(folder) == "gconv-modules.d" else folder
 
 
-def _turned(services: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
+def _turned(
+    services: Mapping[str, tuple[str, ...]], without: frozenset[str]
+) -> dict[str, list[str]]:
     """Service → the databases that it answers for; a name with a slash names no service."""
     found: dict[str, list[str]] = {}
     for database, names in services.items():
         for service in names:
-            if "/" not in service:
+            if "/" not in service and service not in without:
                 found.setdefault(service, []).append(database)
     return found
 
