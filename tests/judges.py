@@ -57,11 +57,9 @@ def umoci_unpack(layout: Path, tag: str, bundle: Path) -> Path:
 def traced(root: Path, *command: str) -> tuple[str, list[str]]:
     """What a program of `root` prints, and the files that it opened, by strace."""
     trace = root.with_suffix(".trace")
+    tracer = ["strace", "-f", "-e", "trace=execve,openat", "-o", str(trace), "--"]
     done = subprocess.run(
-        [
-            *("strace", "-f", "-e", "trace=execve,openat", "-o", trace, "--"),
-            *("bwrap", "--bind", root, "/", "--dev", "/dev", *command),
-        ],
+        [*tracer, "bwrap", "--bind", str(root), "/", "--dev", "/dev", *command],
         capture_output=True,
         text=True,
         check=False,

@@ -299,8 +299,10 @@ ROWS = [
             Reg("usr/lib/ld-musl-x86_64.so.1", elf(soname="libc.musl-x86_64.so.1"), 0o755),
         ],
         {
-            "musl": "/usr/lib/ld-musl-x86_64.so.1: /lib/ld-musl-x86_64.so.1 is loaded by /usr/bin/app",
-            "paths": "/etc/ld-musl-x86_64.path: tells /usr/lib/ld-musl-x86_64.so.1 where libraries are",
+            "musl": "/usr/lib/ld-musl-x86_64.so.1: /lib/ld-musl-x86_64.so.1 is loaded by "
+            "/usr/bin/app",
+            "paths": "/etc/ld-musl-x86_64.path: tells /usr/lib/ld-musl-x86_64.so.1 where "
+            "libraries are",
         },
         RUN,
     ),
