@@ -24,6 +24,7 @@ from careen.rootfs.rootfs import Rootfs
 
 __all__ = ["Named", "Services", "converters"]
 
+_FOLDERS = 32  # directories of PAM modules: a system has one or two
 _MUSL = re.compile(r"(?:ld-|libc\.)musl-([^.]+)\.so")
 
 
@@ -41,7 +42,10 @@ class Services:
     def __init__(self, rootfs: Rootfs, catalog: Catalog, view: linkage.View) -> None:
         self.rootfs, self.catalog, self.view = rootfs, catalog, view
         self.facts = view.facts
-        self._folders = tuple(dict.fromkeys(_pam_folders(self.facts)))
+        places = {rootfs.resolve(text).path: text for text in _pam_folders(self.facts)}
+        places.pop(None, None)
+        self._pam_folders = tuple(places.values())[:_FOLDERS]
+        self._gconv_lists = _gconv_lists(self.facts)
 
     def of(self, path: Path) -> Iterator[Named]:
         """What the file at the resolved `path`, being used, asks for and the image has."""
@@ -160,7 +164,7 @@ class Services:
             yield module
         else:
             relative = module.rpartition("/")[2] if module.startswith("/") else module
-            yield from (f"{folder}/{relative}" for folder in self._folders)
+            yield from (f"{folder}/{relative}" for folder in self._pam_folders)
 
     def _first(self, texts: Iterable[str]) -> list[str]:
         return [text for text in texts if self.rootfs.resolve(text).path is not None][:1]
@@ -171,11 +175,7 @@ class Services:
         lists = [join(folder, "gconv-modules"), join(folder, "gconv-modules.cache")]
         if not any(file in self.rootfs for file in lists):
             return
-        stem = name(path).removesuffix(".so")
-        for file, gconv in self.facts.gconv.items():
-            named = (name(Path(text)) for texts in gconv.modules.values() for text in texts)
-            if _gconv_folder(file) == folder and stem in {it.removesuffix(".so") for it in named}:
-                lists.append(file)
+        lists += self._gconv_lists.get((folder, name(path).removesuffix(".so")), ())
         for file in lists:
             if file != path:
                 phrase = f"tells iconv what {by} converts"
@@ -198,6 +198,16 @@ def converters(codeset: str, facts: Facts) -> Iterator[str]:
 def _letters(codeset: str) -> str:
     """`ISO-8859-1` and `iso88591` are one."""
     return "".join(character for character in codeset.upper() if character.isalnum())
+
+
+def _gconv_lists(facts: Facts) -> dict[tuple[Path, str], list[Path]]:
+    """(directory, a module's name without `.so`) → the files that list it."""
+    found: dict[tuple[Path, str], list[Path]] = {}
+    for file, gconv in facts.gconv.items():
+        texts = {text for texts in gconv.modules.values() for text in texts}
+        for stem in {name(Path(text)).removesuffix(".so") for text in texts}:
+            found.setdefault((_gconv_folder(file), stem), []).append(file)
+    return found
 
 
 def _gconv_folder(file: Path) -> Path:
