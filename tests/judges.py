@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -51,6 +52,24 @@ def umoci_unpack(layout: Path, tag: str, bundle: Path) -> Path:
     )
     assert done.returncode == 0, done.stderr
     return bundle / "rootfs"
+
+
+def traced(root: Path, *command: str) -> tuple[str, list[str]]:
+    """What a program of `root` prints, and the files that it opened, by strace."""
+    trace = root.with_suffix(".trace")
+    tracer = ["strace", "-f", "-e", "trace=execve,openat", "-o", str(trace), "--"]
+    done = subprocess.run(
+        [*tracer, "bwrap", "--bind", str(root), "/", "--dev", "/dev", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert done.returncode == 0, done.stderr
+    lines = trace.read_text().partition(f'execve("{command[0]}"')[2].splitlines()
+    return done.stdout, [
+        line.split('"')[1] for line in lines if re.search("openat.* = [0-9]", line)
+    ]
 
 
 def snapshot(root: Path) -> Snapshot:

@@ -318,6 +318,22 @@ LIBC = Reg("usr/lib/x86_64-linux-gnu/libc.so.6", elf(needed=["ld-linux-x86-64.so
 PROGRAM = elf(interpreter=GLIBC, needed=["libc.so.6"])
 
 
+def test_by_a_name_of_no_header_the_cache_and_the_directories_are_searched() -> None:
+    nodes = [
+        Reg("usr/lib/libc.so.6", elf(soname="libc.so.6")),
+        Reg("usr/lib/libnss_x.so.2", elf()),
+        Reg("lib64/libnss_old.so.2", elf(bits=32, machine=I386)),
+    ]
+    view = looked_at(nodes)
+    (found,) = linkage.named("libnss_x.so.2", Path("usr/lib/libc.so.6"), view)
+    assert (found.path, found.via, found.needed_by) == (
+        "usr/lib/libnss_x.so.2",
+        "default",
+        "usr/lib/libc.so.6",
+    )
+    assert linkage.named("libnss_old.so.2", Path("usr/lib/libc.so.6"), view) == ()
+
+
 def test_the_reason_names_who_asks_and_every_link_on_the_way() -> None:
     view = looked_at(
         [

@@ -100,6 +100,9 @@ def test_what_etc_says_is_among_the_facts() -> None:
                 Reg("etc/ld.so.conf", "/opt/lib\n"),
                 Reg("etc/ld.so.preload", "/a.so\n"),
                 Reg("etc/ld-musl-x86_64.path", "/lib\n"),
+                Reg("etc/nsswitch.conf", "passwd: files\n"),
+                Reg("etc/pam.d/su", "auth required pam_unix.so\n"),
+                Reg("usr/lib64/gconv/gconv-modules", "alias A// B//\n"),
             ]
         )
     )
@@ -108,3 +111,6 @@ def test_what_etc_says_is_among_the_facts() -> None:
     assert (read.os_release.id, read.os_release.version) == ("debian", "12")
     assert (read.shells, read.ld_paths, read.preloads) == (("/bin/sh",), ("/opt/lib",), ("/a.so",))
     assert read.musl_paths == {"etc/ld-musl-x86_64.path": ("/lib",)}
+    assert read.name_services == {"passwd": ("files",)}
+    assert [list(file.modules) for file in read.pam.values()] == [["pam_unix.so"]]
+    assert [file.aliases for file in read.gconv.values()] == [{"A": "B"}]

@@ -7,6 +7,17 @@ Where the answer depends on the machine that runs the image (hwcaps directories,
 """
 
 from careen.linkage.values import Found, Linkage, Missing, Resolve, Via, View, view
-from careen.linkage.walk import missing, of
+from careen.linkage.walk import missing, named, of
 
-__all__ = ["Found", "Linkage", "Missing", "Resolve", "Via", "View", "missing", "of", "view"]
+__all__ = [
+    "Found",
+    "Linkage",
+    "Missing",
+    "Resolve",
+    "Via",
+    "View",
+    "missing",
+    "named",
+    "of",
+    "view",
+]

@@ -11,7 +11,7 @@ from careen.linkage.values import Found, Linkage, Missing, Via, View
 from careen.rootfs.elf import Elf
 from careen.rootfs.path import Path, absolute, name, parent
 
-__all__ = ["missing", "of"]
+__all__ = ["missing", "named", "of"]
 
 _MUSL_OWN = re.compile(r"lib(c|pthread|rt|m|dl|util|xnet)\.")  # musl's loader is these libraries
 _GLIBC = re.compile(r"lib(c|pthread|rt|m|dl|util)\.so\.[0-9]|ld-linux")
@@ -50,6 +50,15 @@ def missing(paths: Iterable[Path], view: View) -> tuple[Missing, ...]:
         elif path in view.facts.elf:
             lacks += _lacks(path, view)
     return tuple(lacks)
+
+
+def named(wanted: str, path: Path, view: View) -> tuple[Found, ...]:
+    """The files that the ELF file at the resolved `path` may load as `wanted` (dlopen(3)).
+
+    A RUNPATH or RPATH of whatever program it works for is not known here, and not searched.
+    """
+    loader, _ = _main(path, view)
+    return tuple(locate(wanted, loader, places(loader, view), view))
 
 
 def _script(path: Path, view: View) -> Iterator[_Answer]:

@@ -20,6 +20,7 @@ from careen.packages.catalog import Catalog
 from careen.packages.package import Package
 from careen.plan.plan import Options
 from careen.plan.rules import COMPANIONS, Companion, is_documentation
+from careen.plan.services import Services
 from careen.rootfs.facts import Facts
 from careen.rootfs.path import Path, absolute, join, name, normal, parent
 from careen.rootfs.rootfs import Rootfs
@@ -211,6 +212,7 @@ class _Closing:
     def __init__(self, scene: Scene, going: Going, options: Options) -> None:
         self.rootfs, self.facts, self.catalog = scene.rootfs, scene.facts, scene.catalog
         self.view = view(scene)
+        self.services = Services(scene.rootfs, scene.catalog, self.view)
         self.going = going
         self.policy = options.policy
         self.by_package = options.granularity == "package"
@@ -292,6 +294,8 @@ class _Closing:
                 self.use(id, Because(rule="owner", phrase=f"{id} owns {origin}", origin=origin))
         if path in self.facts.elf or path in self.facts.scripts:
             self._load(path)
+        for named in self.services.of(path):
+            self.follow(named.text, Because(rule=named.rule, phrase=named.phrase, origin=origin))
         self._bytecode(path)
 
     def _package(self, package: Package) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "IDENTITY",
     "LASTING_DIRECTORIES",
     "MULTI_CALL",
+    "PAM_FILES",
     "SHELLS",
     "TOOL_CACHES",
     "TRANSIENT",
@@ -101,6 +102,16 @@ COMPANIONS = (
 )
 """What a recording need not show: certificates matter at the first outgoing connection, and without
 libgcc_s glibc ends the program (`libgcc_s.so.1 must be installed for pthread_exit to work`)."""
+
+PAM_FILES = {
+    "pam_env.so": ("/etc/environment",),
+    "pam_mkhomedir.so": ("/sbin/mkhomedir_helper",),
+    "pam_pwhistory.so": ("/sbin/pwhistory_helper",),
+    "pam_shells.so": ("/etc/shells",),
+    "pam_unix.so": ("/etc/shadow", "/sbin/unix_chkpwd"),
+}
+"""What PAM modules have compiled in, by module: a process that is not root's checks a password
+through unix_chkpwd."""
 
 SHELLS = frozenset(
     [

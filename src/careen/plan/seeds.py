@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from careen.plan import start
+from careen.plan import services, start
 from careen.plan.closure import Because, Scene, Seed
 from careen.plan.rules import DATA_PACKAGES, IDENTITY
 from careen.plan.selection import Selection
 from careen.profile import profile as profiles
 from careen.profile.profile import How, Profile
 from careen.rootfs.path import Path, absolute, name
+from careen.rootfs.rootfs import Rootfs
 
 __all__ = ["packages", "paths"]
 
@@ -80,26 +81,38 @@ def _config(scene: Scene) -> Iterator[Seed]:
 
 
 def _locale(scene: Scene) -> Iterator[Seed]:
-    """The compiled locales that Env names, below /usr/lib/locale, and the archive of them."""
-    named = {
-        value
-        for item in scene.execution.env
-        for key, _, values in [item.partition("=")]
-        if key in ("LANG", "LANGUAGE") or key.startswith("LC_")
-        for value in values.split(":")
-    } - {"", "C", "POSIX"}  # which are built in
+    """The compiled locales that Env names, their archive, and what converts to their codesets.
+
+    LANGUAGE chooses message catalogues alone.
+    """
+    env = dict(item.partition("=")[::2] for item in scene.execution.env)
+    named = {value for key, value in env.items() if key == "LANG" or key.startswith("LC_")}
+    named -= {"", "C", "POSIX"}  # which are built in
     wanted = {_locale_name(value) for value in named}
-    if not wanted:
-        return
     because = Because(
         rule="locale", phrase=f"the locale that Env names: {', '.join(sorted(named))}"
     )
-    base = Path("usr/lib/locale")
-    for folder in scene.rootfs.children(base):
-        inode = scene.rootfs.nodes[folder]
-        if inode.kind == "file" or _locale_name(name(folder)) in wanted:
-            for path in (folder, *scene.rootfs.below(folder)):
-                yield Seed(text=absolute(path), because=because)
+    found = [
+        path
+        for folder in (*env.get("LOCPATH", "").split(":"), "/usr/lib/locale")
+        for path in _locales(scene.rootfs, folder, wanted)
+    ]
+    for path in found:
+        yield Seed(text=absolute(path), because=because)
+    codesets = {value.partition("@")[0].partition(".")[2] for value in named if found}
+    for codeset in sorted(codesets):
+        for text in services.converters(codeset, scene.facts):
+            phrase = f"converts to and from {codeset}, of the locale that Env names"
+            yield Seed(text=text, because=Because(rule="locale", phrase=phrase))
+
+
+def _locales(rootfs: Rootfs, folder: str, wanted: set[str]) -> Iterator[Path]:
+    """The locales of such names in a directory, and the archive, which may hold them."""
+    base = rootfs.resolve(folder).path if folder.startswith("/") and wanted else None
+    for child in () if base is None else rootfs.children(base):
+        if name(child) == "locale-archive" or _locale_name(name(child)) in wanted:
+            yield child
+            yield from rootfs.below(child)
 
 
 def _locale_name(text: str) -> str:

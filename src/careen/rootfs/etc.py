@@ -20,6 +20,8 @@ __all__ = [
     "User",
     "groups",
     "ld_paths",
+    "lines",
+    "matches",
     "musl_paths",
     "os_release",
     "preloads",
@@ -83,14 +85,14 @@ def groups(rootfs: Rootfs) -> tuple[Group, ...]:
 
 def shells(rootfs: Rootfs) -> tuple[str, ...]:
     """The paths in /etc/shells, as written."""
-    lines = (line.partition("#")[0].strip() for line in _lines(rootfs, "/etc/shells"))
-    return tuple(line for line in lines if line)
+    texts = (line.partition("#")[0].strip() for line in lines(rootfs, "/etc/shells"))
+    return tuple(text for text in texts if text)
 
 
 def os_release(rootfs: Rootfs) -> OsRelease:
     """/etc/os-release, else /usr/lib/os-release."""
-    lines = _lines(rootfs, "/etc/os-release") or _lines(rootfs, "/usr/lib/os-release")
-    pairs = (line.partition("=") for line in lines)
+    found = lines(rootfs, "/etc/os-release") or lines(rootfs, "/usr/lib/os-release")
+    pairs = (line.partition("=") for line in found)
     values = {key.strip(): _unquoted(value) for key, _, value in pairs}
     return OsRelease(
         id=values.get("ID", ""),
@@ -120,33 +122,30 @@ def ld_paths(rootfs: Rootfs) -> tuple[str, ...]:
 def musl_paths(rootfs: Rootfs) -> dict[Path, tuple[str, ...]]:
     """Each `/etc/ld-musl-ARCH.path`, resolved → the directories that musl's loader searches."""
     directories: dict[Path, tuple[str, ...]] = {}
-    for file in _matches(rootfs, "/etc/ld-musl-*.path"):
+    for file in matches(rootfs, "/etc/ld-musl-*.path"):
         path = rootfs.resolve(file).path
         if path is not None:
-            words = (word for line in _lines(rootfs, file) for word in line.split(":"))
+            words = (word for line in lines(rootfs, file) for word in line.split(":"))
             directories[path] = tuple(word for word in words if word)
     return directories
 
 
 def preloads(rootfs: Rootfs) -> tuple[str, ...]:
     """What /etc/ld.so.preload has glibc's loader load into every program (ld.so(8))."""
-    lines = (line.partition("#")[0] for line in _lines(rootfs, "/etc/ld.so.preload"))
-    return tuple(word for line in lines for word in line.replace(":", " ").split())
+    texts = (line.partition("#")[0] for line in lines(rootfs, "/etc/ld.so.preload"))
+    return tuple(word for text in texts for word in text.replace(":", " ").split())
 
 
-def _included(rootfs: Rootfs, pattern: str, seen: set[Path]) -> list[tuple[str, str]]:
-    """The lines, each with its file's directory, of every file that was not `seen` before."""
-    lines: list[tuple[str, str]] = []
-    for file in _matches(rootfs, pattern):
-        path = rootfs.resolve(file).path
-        if path is not None and path not in seen:
-            seen.add(path)
-            folder = file.rpartition("/")[0]
-            lines += [(line.partition("#")[0].strip(), folder) for line in _lines(rootfs, file)]
-    return lines
+def lines(rootfs: Rootfs, file: str, *, ceiling: int = _CEILING) -> list[str]:
+    """The lines of the text file at `file`; FormatError when it has over `ceiling` bytes."""
+    path = rootfs.resolve(file).path
+    if path is None or rootfs.nodes[path].kind != "file":
+        return []
+    text = rootfs.read(path, ceiling=ceiling).decode("utf-8", "surrogateescape")
+    return text.split("\n")
 
 
-def _matches(rootfs: Rootfs, pattern: str) -> list[str]:
+def matches(rootfs: Rootfs, pattern: str) -> list[str]:
     """The paths that `pattern` (glob(7)) names, sorted; of two names of one place the first."""
     found = [""]
     for part in pattern.split("/"):
@@ -154,6 +153,18 @@ def _matches(rootfs: Rootfs, pattern: str) -> list[str]:
             names = [f"{base}/{child}" for base in found for child in _names(rootfs, base, part)]
             places = {rootfs.resolve(text).path: text for text in sorted(names, reverse=True)}
             found = sorted(text for place, text in places.items() if place is not None)
+    return found
+
+
+def _included(rootfs: Rootfs, pattern: str, seen: set[Path]) -> list[tuple[str, str]]:
+    """The lines, each with its file's directory, of every file that was not `seen` before."""
+    found: list[tuple[str, str]] = []
+    for file in matches(rootfs, pattern):
+        path = rootfs.resolve(file).path
+        if path is not None and path not in seen:
+            seen.add(path)
+            folder = file.rpartition("/")[0]
+            found += [(line.partition("#")[0].strip(), folder) for line in lines(rootfs, file)]
     return found
 
 
@@ -168,7 +179,7 @@ def _names(rootfs: Rootfs, directory: str, part: str) -> list[str]:
 
 def _records(rootfs: Rootfs, file: str, width: int) -> Iterator[list[str]]:
     """Colon-separated lines, short ones filled up, as the C library reads them."""
-    for line in _lines(rootfs, file):
+    for line in lines(rootfs, file):
         if line and not line.startswith("#"):
             fields = line.split(":", width - 1)
             yield fields + [""] * (width - len(fields))
@@ -183,11 +194,3 @@ def _unquoted(value: str) -> str:
         return "".join(shlex.split(value))
     except ValueError:  # a quote that is never closed
         return value.strip()
-
-
-def _lines(rootfs: Rootfs, file: str) -> list[str]:
-    path = rootfs.resolve(file).path
-    if path is None or rootfs.nodes[path].kind != "file":
-        return []
-    text = rootfs.read(path, ceiling=_CEILING).decode("utf-8", "surrogateescape")
-    return text.split("\n")

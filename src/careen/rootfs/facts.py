@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from careen.errors import FormatError
-from careen.rootfs import elf, etc, ld_cache, script
+from careen.rootfs import elf, etc, gconv, ld_cache, nsswitch, pam, script
 from careen.rootfs.elf import Elf
 from careen.rootfs.etc import Group, OsRelease, User
+from careen.rootfs.gconv import Gconv
+from careen.rootfs.pam import Pam
 from careen.rootfs.path import Path
 from careen.rootfs.rootfs import Inode, Rootfs
 from careen.rootfs.script import Script
@@ -30,8 +32,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `unreadable` says why a file that begins as an ELF file, or /etc/ld.so.cache, cannot be read
     further. `ld_cache` maps a library's name to the paths ldconfig recorded, empty without a
-    cache; `musl_paths` maps each /etc/ld-musl-ARCH.path to its directories. Directories and
-    paths inside those are texts as written, not yet resolved.
+    cache; `musl_paths` maps each /etc/ld-musl-ARCH.path to its directories. `name_services` is what
+    /etc/nsswitch.conf says, `pam` and `gconv` have each file of theirs. Directories and paths
+    inside all those are texts as written, not yet resolved.
     """
 
     elf: Mapping[Path, Elf] = {}
@@ -41,6 +44,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     ld_paths: tuple[str, ...] = ()
     musl_paths: Mapping[Path, tuple[str, ...]] = {}
     preloads: tuple[str, ...] = ()
+    name_services: Mapping[str, tuple[str, ...]] = {}
+    pam: Mapping[Path, Pam] = {}
+    gconv: Mapping[Path, Gconv] = {}
     users: tuple[User, ...] = ()
     groups: tuple[Group, ...] = ()
     shells: tuple[str, ...] = ()
@@ -70,6 +76,9 @@ def read(rootfs: Rootfs) -> Facts:
         ld_paths=etc.ld_paths(rootfs),
         musl_paths=etc.musl_paths(rootfs),
         preloads=etc.preloads(rootfs),
+        name_services=nsswitch.read(rootfs),
+        pam=pam.read(rootfs),
+        gconv=gconv.read(rootfs),
         users=etc.users(rootfs),
         groups=etc.groups(rootfs),
         shells=etc.shells(rootfs),
