@@ -1,0 +1,82 @@
+"""The merged tree on disk, to run a program in: what an ordinary user may write of it.
+
+Safe by construction: in the merged tree every parent is a directory, so no name leads through a
+link, and nothing is written but below the folder. Devices stay out; owners too, unless asked for
+(which takes root), and whoever writes can always change and delete what was written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+
+from careen.errors import CareenError
+from careen.rootfs.path import ROOT, Path, absolute
+from careen.rootfs.rootfs import Inode, Rootfs
+
+__all__ = ["extract", "owners"]
+
+_OURS = 0o600  # whoever extracts reads and writes every file,
+_OURS_INSIDE = 0o700  # and goes into every directory
+_PERMISSIONS = 0o777
+
+
+def extract(rootfs: Rootfs, folder: FilePath, *, owned: bool = False) -> None:
+    """Write every path below `folder`, an empty directory: content, mode, mtime, hard links.
+
+    With `owned`, as root, uids, gids and setuid bits too. CareenError names what cannot be written.
+    """
+    base = os.fsencode(folder)
+    first: dict[Inode, bytes] = {}
+    for path, inode in rootfs.nodes.items():
+        target = os.path.join(base, os.fsencode(path)) if path else base
+        try:
+            if inode in first:
+                os.link(first[inode], target, follow_symlinks=False)
+            elif _write(rootfs, path, inode, target):
+                first[inode] = target
+                if owned:
+                    os.chown(target, inode.entry.uid, inode.entry.gid, follow_symlinks=False)
+        except OSError as error:
+            raise CareenError(
+                f"cannot be written to {folder}: {error.strerror}", at=absolute(path)
+            ) from error
+    _finish(rootfs, base, owned=owned)
+
+
+def owners(rootfs: Rootfs) -> Iterator[tuple[Path, int, int]]:
+    """Path, uid and gid of everything that is not root's."""
+    for path, inode in rootfs.nodes.items():
+        if inode.entry.uid or inode.entry.gid:
+            yield path, inode.entry.uid, inode.entry.gid
+
+
+def _write(rootfs: Rootfs, path: Path, inode: Inode, target: bytes) -> bool:
+    """Make one inode; False for a device, which only root could make."""
+    kind = inode.kind
+    if kind == "directory":
+        if path != ROOT:
+            os.mkdir(target, _OURS_INSIDE)
+    elif kind == "symlink":
+        os.symlink(os.fsencode(inode.entry.linkname), target)
+    elif kind == "fifo":
+        os.mkfifo(target, _OURS)
+    elif kind == "file":
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _OURS)
+        with os.fdopen(handle, "wb") as file:
+            for block in rootfs.content(inode):
+                file.write(block)
+    return kind not in ("char", "block")
+
+
+def _finish(rootfs: Rootfs, base: bytes, *, owned: bool) -> None:
+    """Modes and times, children before their directories: writing changes a directory's time."""
+    for path in reversed(rootfs.nodes):
+        inode = rootfs.nodes[path]
+        if inode.kind in ("symlink", "char", "block"):
+            continue
+        target = os.path.join(base, os.fsencode(path)) if path else base
+        mode = inode.entry.mode & (0o7777 if owned else _PERMISSIONS)
+        os.chmod(target, mode | (_OURS_INSIDE if inode.kind == "directory" else _OURS))
+        os.utime(target, ns=(inode.entry.mtime, inode.entry.mtime))
