@@ -64,6 +64,7 @@ _RESULT = re.compile(
 _PATHS = re.compile(rb"(?:(?:AT_FDCWD|\d+)<((?:[^>\\]|\\.)*)>, )?" + _QUOTED)
 _RESUMED = re.compile(rb"<\.\.\. (\w+) resumed>")
 _DIRECTORY = re.compile(rb"fchdir\(\d+<((?:[^>\\]|\\.)*)>")
+_TRANSLATED = re.compile(rb" /\* (\d+) in strace's PID NS \*/")
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9a-f]{2}|.)")
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f"}
 _UNFINISHED = b" <unfinished ...>"
@@ -105,6 +106,7 @@ class Reader:
         self._processes: dict[bytes, _Process] = {}
         self._halves: dict[bytes, bytes] = {}
         self._births: dict[bytes, None] = {}
+        self._last_parent: _Process | None = None
         self._seen: set[bytes] = set()
 
     def events(self, lines: Iterable[bytes]) -> Iterator[Event]:
@@ -151,11 +153,14 @@ class Reader:
         return None
 
     def _process(self, pid: bytes) -> _Process:
-        """What is known of a process; one not heard of is a child of who is just giving birth."""
+        """What is known of a process; one not heard of is a child of who last gave birth.
+
+        In a pid namespace a birth tells another number than the log has, unless it is translated.
+        """
         process = self._processes.get(pid)
         if process is None:
             parents = [self._processes[one] for one in self._births if one in self._processes]
-            parent = parents[-1] if parents else None
+            parent = parents[-1] if parents else self._last_parent
             process = self._processes[pid] = _Process(parent, self._cwd)
         return process
 
@@ -191,7 +196,10 @@ class Reader:
     def _beside(self, name: bytes, result: re.Match[bytes], line: bytes, process: _Process) -> None:
         """Calls that use no file, but say where a process is, or begins."""
         if name in _BIRTHS and result[1].isdigit():
-            self._processes.setdefault(result[1], _Process(process, self._cwd))
+            translated = _TRANSLATED.match(line, result.end())
+            child = translated[1] if translated is not None else result[1]
+            self._processes.setdefault(child, _Process(process, self._cwd))
+            self._last_parent = process
         elif name == b"fchdir" and not result[3]:
             found = _DIRECTORY.search(line)
             if found is not None:

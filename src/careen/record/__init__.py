@@ -1,0 +1,1 @@
+"""Running an image under strace, without a daemon: what its application uses."""
