@@ -55,6 +55,14 @@ NODES = {
     "etc/alternatives/vi": node(kind="symlink", mode=0o777, linkname="/usr/bin/busybox"),
     "tmp": node(kind="directory", mode=0o1777),
     "srv": node(kind="directory", mode=0o777, uid=33, gid=34),
+    "dev": node(kind="directory"),
+    "dev/null": node(kind="char", mode=0o666, devmajor=1, devminor=3),
+    "srv/null": node(kind="char", mode=0o666, devmajor=1, devminor=3),
+    "etc/cron.daily": node(kind="directory"),
+    "etc/cron.daily/dpkg": node(size=1, mode=0o755),
+    "var": node(kind="directory"),
+    "var/db": node(kind="directory"),
+    "var/db/postinst": node(size=2, mode=0o755),
     "srv/queue": node(kind="fifo", mode=0o622),
     "srv/log": LOG,
     "srv/log.1": LOG,
@@ -86,7 +94,7 @@ class Records:
         )
         for name, paths in OWNED.items()
     )  # fmt: skip
-    files: frozenset[Path] = frozenset()
+    files: frozenset[Path] = frozenset([Path("var/db/postinst")])
     notes = ("odd",)
     refused = ""
 
@@ -111,7 +119,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Inspection:
     rootfs = Rootfs(nodes, ())
     facts = Facts(
         elf={Path("app/main"): Elf(bits=64, little=True, machine=62, type=3)},
-        scripts={Path("app/run"): Script(interpreter="/bin/sh")},
+        scripts={
+            Path(path): Script(interpreter="/bin/sh") for path in ("app/run", "var/db/postinst")
+        },
         os_release=OsRelease(title="Debian 12"),
     )
     scene = Scene(
@@ -133,16 +143,15 @@ def test_head(found: Inspection) -> None:
 
 
 def test_sizes_count_each_inode_once(found: Inspection) -> None:
-    assert (found.files, found.unowned_files) == (17, 7)
-    assert (
-        found.bytes == 900_000 + 120_000 + 7 + 70_000 + 30_000 + 80_000 + 6_000_000 + 50_000 + 1010
-    )
-    assert found.unowned_bytes == 7 + 10 + 900 + 100
+    assert (found.files, found.unowned_files) == (21, 11)
+    owned = 900_000 + 120_000 + 70_000 + 30_000 + 80_000 + 6_000_000 + 50_000
+    assert found.unowned_bytes == 7 + 10 + 900 + 100 + 1 + 2
+    assert found.bytes == owned + found.unowned_bytes
 
 
 def test_layers(found: Inspection) -> None:
     assert [(layer.unpacked, layer.files, layer.bytes) for layer in found.layers] == [
-        (9000, 13, found.bytes - 1017),
+        (9000, 17, found.bytes - 1017),
         (700, 4, 1017),
     ]
     assert [layer.created_by for layer in found.layers] == ["layer 0", "layer 1"]
@@ -199,6 +208,7 @@ def test_world_writable(found: Inspection) -> None:
         ("/srv", "directory", "0777", "33:34", "", False),
         ("/srv/log", "file", "0666", "0:0", "busybox", False),
         ("/srv/log.1", "file", "0666", "0:0", "", False),
+        ("/srv/null", "char", "0666", "0:0", "", False),
         ("/srv/queue", "fifo", "0622", "0:0", "", False),
         ("/tmp", "directory", "1777", "0:0", "base", True),
     ]

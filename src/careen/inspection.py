@@ -15,9 +15,9 @@ from careen.packages import catalog as catalogs
 from careen.packages.catalog import Catalog
 from careen.packages.package import Package
 from careen.plan import shells
+from careen.plan.applets import BINARIES
 from careen.plan.closure import Scene
-from careen.rootfs.facts import Facts
-from careen.rootfs.path import Path, absolute, name
+from careen.rootfs.path import Path, absolute, name, parent
 from careen.rootfs.rootfs import Inode, Rootfs
 from careen.rootfs.scan import Scan
 from careen.tools import Kind
@@ -34,6 +34,8 @@ __all__ = [
     "WorldWritable",
     "inspect",
 ]
+
+_DATA = ("etc/", "usr/share/")  # scripts of cron and of bug reports bear their packages' names
 
 
 class LayerUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +171,7 @@ def inspect(image: Image, scan: Scan, scene: Scene) -> Inspection:
         privileged=tuple(_privileged(inodes, catalog)),
         capabilities=tuple(_capabilities(inodes, catalog)),
         writable=tuple(_writable(rootfs, catalog)),
-        unowned=tuple(_unowned(unowned, scene.facts)),
+        unowned=tuple(_unowned(unowned, scene)),
         tools=tuple(_tools(rootfs, catalog)),
         notes=(*scan.notes, *catalogs.notes(catalog)),
     )
@@ -250,10 +252,14 @@ def _capabilities(inodes: Mapping[Inode, Path], catalog: Catalog) -> Iterator[Ca
 
 
 def _writable(rootfs: Rootfs, catalog: Catalog) -> Iterator[WorldWritable]:
-    """Every name of such a file, for each is a way to it; a symlink's own mode means nothing."""
+    """Every name of such a file, for each is a way to it; a symlink's own mode means nothing.
+
+    Devices in /dev are no matter: runtimes mount their own there (runtime-spec, config-linux.md).
+    """
     for path, inode in rootfs.nodes.items():
         entry = inode.entry
-        if inode.kind != "symlink" and entry.mode & stat.S_IWOTH:
+        is_hidden = inode.kind in ("char", "block") and path.startswith("dev/")
+        if entry.mode & stat.S_IWOTH and inode.kind != "symlink" and not is_hidden:
             yield WorldWritable(
                 path=absolute(path),
                 kind=inode.kind,
@@ -264,8 +270,12 @@ def _writable(rootfs: Rootfs, catalog: Catalog) -> Iterator[WorldWritable]:
             )
 
 
-def _unowned(inodes: Mapping[Inode, Path], facts: Facts) -> Iterator[Unowned]:
+def _unowned(inodes: Mapping[Inode, Path], scene: Scene) -> Iterator[Unowned]:
+    """Without the maintainer scripts, which are the package database's own."""
+    facts, databases = scene.facts, scene.catalog.databases
     for inode, path in inodes.items():
+        if any(path in database.files for database in databases):
+            continue
         if path in facts.elf or path in facts.scripts:
             kind = "ELF" if path in facts.elf else "script"
             yield Unowned(path=absolute(path), kind=kind, bytes=inode.entry.size)
@@ -275,7 +285,7 @@ def _tools(rootfs: Rootfs, catalog: Catalog) -> Iterator[Tool]:
     """Executable files by their names, and links whose file goes by the name of no such tool."""
     found = []
     for path, inode in rootfs.nodes.items():
-        if inode.kind != "symlink" and not _is_executable(inode):
+        if path.startswith(_DATA) or (inode.kind != "symlink" and not _is_executable(inode)):
             continue
         kind = tools.of_program(name(path))
         target = path if kind is None or inode.kind == "file" else _program(rootfs, path)
@@ -290,10 +300,9 @@ def _tools(rootfs: Rootfs, catalog: Catalog) -> Iterator[Tool]:
 def _program(rootfs: Rootfs, path: Path) -> Path | None:
     """Where a link leads that makes a tool of another program, as `vi` of busybox.
 
-    None for what is no link, or one to a tool by its own name, or one of the links in /etc
-    (update-alternatives(1)) that others lead through.
+    None for what is no link in a directory of programs, and for one to a tool by its own name.
     """
-    if rootfs.nodes[path].kind != "symlink" or path.startswith("etc/"):
+    if rootfs.nodes[path].kind != "symlink" or name(parent(path)) not in BINARIES:
         return None
     target = rootfs.resolve(path).path
     return None if target is None or tools.of_program(name(target)) is not None else target
