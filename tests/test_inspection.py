@@ -36,6 +36,7 @@ def node(
 
 
 DASH = node(size=120_000, mode=0o755)
+LOG = node(size=0, mode=0o666)
 NODES = {
     **{path: node(kind="directory") for path in ("", "app", "etc", "usr", "usr/bin", "usr/share")},
     "etc/hostname": node(1, size=7),
@@ -48,6 +49,23 @@ NODES = {
     "usr/bin/python3.11": node(size=6_000_000, mode=0o755),
     "usr/bin/python3": node(kind="symlink", mode=0o777, linkname="python3.11"),
     "usr/bin/apt-get": node(size=50_000, mode=0o755),
+    "usr/bin/busybox": node(size=900_000, mode=0o755),
+    "usr/bin/vi": node(kind="symlink", mode=0o777, linkname="busybox"),
+    "etc/alternatives": node(kind="directory"),
+    "etc/alternatives/vi": node(kind="symlink", mode=0o777, linkname="/usr/bin/busybox"),
+    "tmp": node(kind="directory", mode=0o1777),
+    "srv": node(kind="directory", mode=0o777, uid=33, gid=34),
+    "dev": node(kind="directory"),
+    "dev/null": node(kind="char", mode=0o666, devmajor=1, devminor=3),
+    "srv/null": node(kind="char", mode=0o666, devmajor=1, devminor=3),
+    "etc/cron.daily": node(kind="directory"),
+    "etc/cron.daily/dpkg": node(size=1, mode=0o755),
+    "var": node(kind="directory"),
+    "var/db": node(kind="directory"),
+    "var/db/postinst": node(size=2, mode=0o755),
+    "srv/queue": node(kind="fifo", mode=0o622),
+    "srv/log": LOG,
+    "srv/log.1": LOG,
     "usr/share/doc/curl": node(kind="directory"),
     "app/curl": node(1, size=10, mode=0o644),
     "app/main": node(1, size=900, mode=0o755),
@@ -61,7 +79,8 @@ OWNED = {
     "python3.11-minimal": ("usr/bin/python3.11",),
     "python3-minimal": ("usr/bin/python3",),
     "apt": ("usr/bin/apt-get",),
-    "base": ("usr/bin/rdash",),
+    "base": ("usr/bin/rdash", "tmp"),
+    "busybox": ("usr/bin/busybox", "srv/log"),
 }
 
 
@@ -75,7 +94,7 @@ class Records:
         )
         for name, paths in OWNED.items()
     )  # fmt: skip
-    files: frozenset[Path] = frozenset()
+    files: frozenset[Path] = frozenset([Path("var/db/postinst")])
     notes = ("odd",)
     refused = ""
 
@@ -100,13 +119,15 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Inspection:
     rootfs = Rootfs(nodes, ())
     facts = Facts(
         elf={Path("app/main"): Elf(bits=64, little=True, machine=62, type=3)},
-        scripts={Path("app/run"): Script(interpreter="/bin/sh")},
+        scripts={
+            Path(path): Script(interpreter="/bin/sh") for path in ("app/run", "var/db/postinst")
+        },
         os_release=OsRelease(title="Debian 12"),
     )
     scene = Scene(
         rootfs=rootfs,
         facts=facts,
-        catalog=catalog.of([Records()]),
+        catalog=catalog.of([Records()], ["not this one"]),
         execution=image.config.execution,
     )
     return inspection.inspect(image, Scan(rootfs=rootfs, sizes=(9000, 700), notes=()), scene)
@@ -122,14 +143,15 @@ def test_head(found: Inspection) -> None:
 
 
 def test_sizes_count_each_inode_once(found: Inspection) -> None:
-    assert (found.files, found.unowned_files) == (12, 4)
-    assert found.bytes == 120_000 + 7 + 70_000 + 30_000 + 80_000 + 6_000_000 + 50_000 + 1010
-    assert found.unowned_bytes == 7 + 10 + 900 + 100
+    assert (found.files, found.unowned_files) == (21, 11)
+    owned = 900_000 + 120_000 + 70_000 + 30_000 + 80_000 + 6_000_000 + 50_000
+    assert found.unowned_bytes == 7 + 10 + 900 + 100 + 1 + 2
+    assert found.bytes == owned + found.unowned_bytes
 
 
 def test_layers(found: Inspection) -> None:
     assert [(layer.unpacked, layer.files, layer.bytes) for layer in found.layers] == [
-        (9000, 8, found.bytes - 1017),
+        (9000, 17, found.bytes - 1017),
         (700, 4, 1017),
     ]
     assert [layer.created_by for layer in found.layers] == ["layer 0", "layer 1"]
@@ -139,14 +161,15 @@ def test_layers(found: Inspection) -> None:
 def test_packages_by_size(found: Inspection) -> None:
     assert [(use.id, use.files, use.bytes) for use in found.packages][:3] == [
         ("python3.11-minimal", 1, 6_000_000),
+        ("busybox", 2, 900_000),
         ("base", 1, 120_000),
-        ("dash", 2, 120_000),
     ]
 
 
 def test_shells_with_what_they_lead_to(found: Inspection) -> None:
     assert rows(found.shells) == [
         ("/usr/bin/sh", "/usr/bin/dash", "dash"),
+        ("/usr/bin/busybox", "/usr/bin/busybox", "busybox"),
         ("/usr/bin/dash", "/usr/bin/dash", "dash"),
     ]
 
@@ -167,13 +190,32 @@ def test_programs_of_no_package(found: Inspection) -> None:
 
 
 def test_tools(found: Inspection) -> None:
-    """By executable files; a link is no second tool, and neither is a data file of that name."""
+    """By executable files, and links to a file of many programs.
+
+    A link to a tool's own file is no second tool, and neither is a data file of that name.
+    """
     assert rows(found.tools) == [
-        ("package manager", "/usr/bin/apt-get", "apt"),
-        ("interpreter", "/usr/bin/python3.11", "python3.11-minimal"),
-        ("network tool", "/usr/bin/ping", "iputils-ping"),
+        ("package manager", "/usr/bin/apt-get", "/usr/bin/apt-get", "apt"),
+        ("interpreter", "/usr/bin/python3.11", "/usr/bin/python3.11", "python3.11-minimal"),
+        ("network tool", "/usr/bin/ping", "/usr/bin/ping", "iputils-ping"),
+        ("editor", "/usr/bin/vi", "/usr/bin/busybox", "busybox"),
+    ]
+
+
+def test_world_writable(found: Inspection) -> None:
+    """Every name of a file, and no symlink; a folder with the sticky bit is told apart."""
+    assert rows(found.writable) == [
+        ("/srv", "directory", "0777", "33:34", "", False),
+        ("/srv/log", "file", "0666", "0:0", "busybox", False),
+        ("/srv/log.1", "file", "0666", "0:0", "", False),
+        ("/srv/null", "char", "0666", "0:0", "", False),
+        ("/srv/queue", "fifo", "0622", "0:0", "", False),
+        ("/tmp", "directory", "1777", "0:0", "base", True),
     ]
 
 
 def test_notes(found: Inspection) -> None:
-    assert [(note.rule, note.message) for note in found.notes] == [("package-database", "odd")]
+    assert [(note.rule, note.message) for note in found.notes] == [
+        ("package-database", "odd"),
+        ("package-database", "not this one"),
+    ]

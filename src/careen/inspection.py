@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -10,12 +11,13 @@ from careen import capability, tools
 from careen.finding import Finding
 from careen.formats.digest import Digest
 from careen.oci.image import Image
+from careen.packages import catalog as catalogs
 from careen.packages.catalog import Catalog
 from careen.packages.package import Package
 from careen.plan import shells
+from careen.plan.applets import BINARIES
 from careen.plan.closure import Scene
-from careen.rootfs.facts import Facts
-from careen.rootfs.path import Path, absolute, name
+from careen.rootfs.path import Path, absolute, name, parent
 from careen.rootfs.rootfs import Inode, Rootfs
 from careen.rootfs.scan import Scan
 from careen.tools import Kind
@@ -29,8 +31,11 @@ __all__ = [
     "Shell",
     "Tool",
     "Unowned",
+    "WorldWritable",
     "inspect",
 ]
+
+_DATA = ("etc/", "usr/share/")  # scripts of cron and of bug reports bear their packages' names
 
 
 class LayerUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +87,20 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     package: str
 
 
+class WorldWritable(msgspec.Struct, frozen=True, kw_only=True):
+    """A path that everybody may write; `mode` is octal, `owner` is `UID:GID`.
+
+    `sticky` is a directory as /tmp: everybody may add to it, nobody may take others' files away.
+    """
+
+    path: str
+    kind: str
+    mode: str
+    owner: str
+    package: str
+    sticky: bool
+
+
 class Unowned(msgspec.Struct, frozen=True, kw_only=True):
     """A program or library (ELF or script) that no package owns."""
 
@@ -91,10 +110,14 @@ class Unowned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """An interactive tool: a program by its name."""
+    """An interactive tool: a program by its name, the file that it leads to, that file's package.
+
+    `target` differs from `path` where a file goes by another name, as busybox does.
+    """
 
     kind: Kind
     path: str
+    target: str
     package: str
 
 
@@ -120,6 +143,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     shells: tuple[Shell, ...]
     privileged: tuple[Privileged, ...]
     capabilities: tuple[Capability, ...]
+    writable: tuple[WorldWritable, ...]
     unowned: tuple[Unowned, ...]
     tools: tuple[Tool, ...]
     notes: tuple[Finding, ...]
@@ -146,9 +170,10 @@ def inspect(image: Image, scan: Scan, scene: Scene) -> Inspection:
         shells=tuple(_shells(scene)),
         privileged=tuple(_privileged(inodes, catalog)),
         capabilities=tuple(_capabilities(inodes, catalog)),
-        unowned=tuple(_unowned(unowned, scene.facts)),
+        writable=tuple(_writable(rootfs, catalog)),
+        unowned=tuple(_unowned(unowned, scene)),
         tools=tuple(_tools(rootfs, catalog)),
-        notes=(*scan.notes, *_database_notes(catalog)),
+        notes=(*scan.notes, *catalogs.notes(catalog)),
     )
 
 
@@ -187,14 +212,13 @@ def _packages(rootfs: Rootfs, catalog: Catalog) -> Iterator[PackageUse]:
 
 
 def _use(rootfs: Rootfs, package: Package) -> PackageUse:
-    nodes = (rootfs.nodes.get(path) for path in package.paths)
-    files = [inode for inode in nodes if inode is not None and inode.kind != "directory"]
+    files, size = catalogs.footprint(package, rootfs)
     return PackageUse(
         id=package.id,
         version=package.version,
         database=package.database,
-        files=len(files),
-        bytes=sum(inode.entry.size for inode in set(files)),
+        files=files,
+        bytes=size,
     )
 
 
@@ -227,29 +251,66 @@ def _capabilities(inodes: Mapping[Inode, Path], catalog: Catalog) -> Iterator[Ca
             )
 
 
-def _unowned(inodes: Mapping[Inode, Path], facts: Facts) -> Iterator[Unowned]:
+def _writable(rootfs: Rootfs, catalog: Catalog) -> Iterator[WorldWritable]:
+    """Every name of such a file, for each is a way to it; a symlink's own mode means nothing.
+
+    Devices in /dev are no matter: runtimes mount their own there (runtime-spec, config-linux.md).
+    """
+    for path, inode in rootfs.nodes.items():
+        entry = inode.entry
+        is_hidden = inode.kind in ("char", "block") and path.startswith("dev/")
+        if entry.mode & stat.S_IWOTH and inode.kind != "symlink" and not is_hidden:
+            yield WorldWritable(
+                path=absolute(path),
+                kind=inode.kind,
+                mode=f"{entry.mode & 0o7777:04o}",
+                owner=f"{entry.uid}:{entry.gid}",
+                package=_owner(catalog, path),
+                sticky=inode.kind == "directory" and bool(entry.mode & stat.S_ISVTX),
+            )
+
+
+def _unowned(inodes: Mapping[Inode, Path], scene: Scene) -> Iterator[Unowned]:
+    """Without the maintainer scripts, which are the package database's own."""
+    facts, databases = scene.facts, scene.catalog.databases
     for inode, path in inodes.items():
+        if any(path in database.files for database in databases):
+            continue
         if path in facts.elf or path in facts.scripts:
             kind = "ELF" if path in facts.elf else "script"
             yield Unowned(path=absolute(path), kind=kind, bytes=inode.entry.size)
 
 
 def _tools(rootfs: Rootfs, catalog: Catalog) -> Iterator[Tool]:
-    """Executable files by their own names; a link to one is no second tool."""
-    found = [
-        Tool(kind=kind, path=absolute(path), package=_owner(catalog, path))
-        for path, inode in rootfs.nodes.items()
-        if inode.kind == "file" and inode.entry.mode & 0o111
-        if (kind := tools.of_program(name(path))) is not None
-    ]
+    """Executable files by their names, and links whose file goes by the name of no such tool."""
+    found = []
+    for path, inode in rootfs.nodes.items():
+        if path.startswith(_DATA) or (inode.kind != "symlink" and not _is_executable(inode)):
+            continue
+        kind = tools.of_program(name(path))
+        target = path if kind is None or inode.kind == "file" else _program(rootfs, path)
+        if kind is not None and target is not None and _is_executable(rootfs.nodes[target]):
+            owner = _owner(catalog, target)
+            found.append(
+                Tool(kind=kind, path=absolute(path), target=absolute(target), package=owner)
+            )
     yield from sorted(found, key=lambda tool: (tools.KINDS.index(tool.kind), tool.path))
+
+
+def _program(rootfs: Rootfs, path: Path) -> Path | None:
+    """Where a link leads that makes a tool of another program, as `vi` of busybox.
+
+    None for what is no link in a directory of programs, and for one to a tool by its own name.
+    """
+    if rootfs.nodes[path].kind != "symlink" or name(parent(path)) not in BINARIES:
+        return None
+    target = rootfs.resolve(path).path
+    return None if target is None or tools.of_program(name(target)) is not None else target
+
+
+def _is_executable(inode: Inode) -> bool:
+    return inode.kind == "file" and bool(inode.entry.mode & 0o111)
 
 
 def _owner(catalog: Catalog, path: Path) -> str:
     return ", ".join(catalog.owners.get(path, ()))
-
-
-def _database_notes(catalog: Catalog) -> Iterator[Finding]:
-    for database in catalog.databases:
-        for message in database.notes:
-            yield Finding(rule="package-database", severity="note", message=message)

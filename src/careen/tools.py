@@ -20,12 +20,14 @@ _VERSION = r"-?[0-9.]*"
 _PACKAGES: dict[Kind, str] = {
     "package manager": (
         "apt|apt-utils|aptitude|aptitude-common|dpkg|dselect|synaptic|snapd|flatpak|apk-tools|rpm|dnf|yum|zypper|"
-        "python3?-pip(-whl)?|pipx|npm|yarnpkg|composer|rubygems|luarocks|cpanminus"
+        "python3?-pip(-whl)?|pipx|npm|yarnpkg|composer|rubygems|luarocks|cpanminus|microdnf|dnf5|"
+        "tdnf|opkg|pacman|conda|php-pear|python3?-easy-install|apk-tools-static"
     ),
     "interpreter": (
         f"python{_VERSION}(-minimal)?|pypy{_VERSION}|perl|perl-base|ruby{_VERSION}|nodejs|"
         f"php{_VERSION}(-cli)?|lua{_VERSION}|luajit|tcl{_VERSION}|tclsh|guile-[0-9.]+|gawk|mawk|"
-        "original-awk|expect|bc|dc|m4"
+        "original-awk|expect|bc|dc|m4|(default|openjdk-[0-9]+)-jre(-headless)?|deno|r-base-core|"
+        "julia|octave|dotnet-runtime-.*|mono-runtime|erlang-base|elixir|quickjs|jruby|raku"
     ),
     "network tool": (
         "curl|wget|netcat-(openbsd|traditional)|ncat|nmap|socat|telnet|inetutils-.*|tnftp|ftp|"
@@ -45,13 +47,15 @@ _PACKAGES: dict[Kind, str] = {
 _PROGRAMS: dict[Kind, str] = {
     "package manager": (
         "apt|apt-get|apt-cache|aptitude|dpkg|dpkg-deb|dselect|snap|flatpak|apk|rpm|dnf|microdnf|yum|"
-        f"zypper|pip{_VERSION}|pipx|uv|poetry|conda|mamba|npm|npx|pnpm|yarn|corepack|composer|gem|"
-        "bundle|luarocks|cpan|cpanm"
+        f"zypper|pip{_VERSION}|pipx|uv|poetry|conda|mamba|npm|npx|pnpm|yarn|corepack|composer|"
+        f"gem{_VERSION}|bundle{_VERSION}|bundler{_VERSION}|luarocks|cpan{_VERSION}(-[a-z0-9_-]*)?|cpanm|dnf5|"
+        f"dnf-[0-9]|tdnf|opkg|pacman|micromamba|apt-mark|apk[.]static|easy_install{_VERSION}|pear|pecl"
     ),
     "interpreter": (
         f"python{_VERSION}|pypy{_VERSION}|perl{_VERSION}|ruby{_VERSION}|node|nodejs|deno|bun|"
         f"php{_VERSION}|lua{_VERSION}|luajit|tclsh{_VERSION}|guile{_VERSION}|[gm]?awk|"
-        "original-awk|expect|bc|dc|m4"
+        "original-awk|expect|bc|dc|m4|java|Rscript|julia|octave(-cli)?|dotnet|mono|erl|escript|"
+        "elixir|qjs|jruby|raku|micropython|wish"
     ),
     "network tool": (
         "curl|wget|nc|nc[.](openbsd|traditional)|netcat|ncat|nmap|socat|telnet|ftp|lftp|tftp|ssh|"

@@ -23,6 +23,7 @@ from careen.inspection import (
     Shell,
     Tool,
     Unowned,
+    WorldWritable,
 )
 from tests.cli.values import HOSTILE, SOURCE
 
@@ -53,7 +54,21 @@ FOUND = Inspection(
         Capability(path="/usr/bin/ping", capabilities="cap_net_raw=ep", package="iputils-ping"),
     ),
     unowned=(Unowned(path=HOSTILE, kind="ELF", bytes=4000),),
-    tools=(Tool(kind="package manager", path="/usr/bin/apt", package="apt"),),
+    writable=(
+        WorldWritable(
+            path="/srv/drop", kind="directory", mode="0777", owner="33:33", package="", sticky=False
+        ),
+        WorldWritable(
+            path="/tmp", kind="directory", mode="1777", owner="0:0", package="base-files",
+            sticky=True,
+        ),
+    ),
+    tools=(
+        Tool(
+            kind="package manager", path="/usr/bin/apt", target="/usr/bin/apt", package="apt"
+        ),
+        Tool(kind="editor", path="/bin/vi", target="/bin/busybox", package="busybox"),
+    ),
     notes=(Finding(rule="odd-layer", severity="note", message="zeros at the end"),),
 )  # fmt: skip
 
@@ -86,6 +101,9 @@ def test_table_has_a_section_for_each_kind(capsys: pytest.CaptureFixture[str]) -
         "Packages: 12, 78.0 kB",
         "Shells: 1",
         "Package managers: 1",
+        "Editors: 1",
+        "World-writable paths: 1",
+        "World-writable folders with the sticky bit: 1",
         "Setuid and setgid files: 1",
         "Files with capabilities: 1",
         "Programs and libraries of no package: 1",
@@ -96,6 +114,10 @@ def test_table_has_a_section_for_each_kind(capsys: pytest.CaptureFixture[str]) -
     assert ["/usr/bin/sh", "/usr/bin/dash", "dash"] in words
     assert ["4755", "0:0", "/usr/bin/su", "util-linux"] in words
     assert ["cap_net_raw=ep", "/usr/bin/ping", "iputils-ping"] in words
+    assert ["/usr/bin/apt", "apt"] in words
+    assert ["/bin/vi", "/bin/busybox", "busybox"] in words
+    assert ["0777", "33:33", "directory", "/srv/drop"] in words
+    assert ["/tmp"] in words
     assert "\x1b" not in out
     assert r"/usr/bin/\x1b[31mred\n[bold]\xff" in out
 

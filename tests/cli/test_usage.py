@@ -11,7 +11,7 @@ import pytest
 
 from careen.cli import app
 
-COMMANDS = ("inspect", "squash", "plan", "explain", "harden", "verify")
+COMMANDS = ("inspect", "squash", "plan", "explain", "harden", "verify", "diff")
 
 WRONG = [
     # command line, exit code, what the line says
@@ -60,6 +60,9 @@ WRONG = [
     ("squash a.example/a b.example/b --src-creds u --dest-creds u --password-stdin", 2, "two reg"),
     ("verify oci:a:1 --plan p", 2, "needs --source"),
     ("verify a.example/a --source b.example/b --src-creds u:p", 2, "one login"),
+    ("diff oci:a:1", 2, "missing argument 'b'"),
+    ("diff oci:missing:1 oci:a:1", 4, "missing"),
+    ("diff a.example/a b.example/b --src-creds u:p", 2, "one login"),
 ]
 
 

@@ -205,9 +205,9 @@ def test_two_databases_in_one_image() -> None:
     shells = Reg("etc/shells", "/bin/bash\n/bin/sh\n")
     nodes = [stanza, *bash.nodes, Reg("bin/bash"), shells]
     found = catalog.read(alpine(TABLE, nodes=nodes))
-    assert set(found.packages) == {"bash", *(one.name for one in TABLE)}
+    assert set(found.packages) == {"bash", *(f"{one.name} (apk)" for one in TABLE)}
     assert found.unsupported == ()
-    removed, dropped = frozenset(["bash", "busybox-binsh"]), frozenset([Path("bin/bash")])
+    removed, dropped = frozenset(["bash", "busybox-binsh (apk)"]), frozenset([Path("bin/bash")])
     one, other = (database.edit(removed, dropped) for database in found.databases)
     assert set(one) & set(other) == {"etc/shells"}
     assert one[Path("etc/shells")] == other[Path("etc/shells")] == b"/bin/sh\n"

@@ -6,6 +6,8 @@ import pytest
 
 from careen.errors import FormatError
 from careen.packages import catalog, dpkg
+from careen.rootfs.path import Path
+from tests.builders import Hard
 from tests.packages.dpkg_root import Pkg, debian
 from tests.rootfs.hand_made import rootfs
 
@@ -26,8 +28,22 @@ def test_a_name_that_is_listed_twice_is_owned_once() -> None:
     assert found.owners == {"usr/bin/x": ("a",)}
 
 
-def test_two_databases_with_one_package_are_refused() -> None:
+def test_a_package_on_record_twice_is_refused() -> None:
     database = dpkg.read(debian([Pkg("a")]))
     assert database is not None
-    with pytest.raises(FormatError, match=r"^a: two package databases"):
+    with pytest.raises(FormatError, match=r"^a: .* records it twice"):
         catalog.of([database, database])
+
+
+def test_footprint() -> None:
+    """Files that are there, and no directories; the bytes of hard links count once."""
+    nodes = [Hard("usr/bin/y", "usr/bin/x")]
+    root = debian([Pkg("a", ["/bin/x", "/usr/bin/y", "/usr/gone"])], nodes=nodes)
+    (package,) = catalog.read(root).packages.values()
+    del root.nodes[Path("usr/gone")]
+    assert catalog.footprint(package, root) == (2, len("/bin/x"))
+
+
+def test_notes_tell_of_what_is_unsupported() -> None:
+    found = catalog.of([], ["an unknown database"])
+    assert [note.message for note in catalog.notes(found)] == ["an unknown database"]

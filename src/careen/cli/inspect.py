@@ -19,8 +19,9 @@ def inspect(
 ) -> int:
     """Show what an image is made of.
 
-    Layers, packages by size, shells, setuid files, file capabilities, interactive
-    tools, and programs that no package owns. Writes nothing.
+    Layers, packages by size, shells and what each leads to, interactive tools,
+    setuid files, file capabilities, world-writable paths, and programs that no
+    package owns. Writes nothing.
     """
     from careen import inspection, workflow
     from careen.cli import console, inspection_report

@@ -32,6 +32,7 @@ def inspection_table(reference: str, found: Inspection, *, every: bool) -> _Part
     yield from _shells(found, every=every)
     yield from _tools(found, every=every)
     yield from _privileged(found, every=every)
+    yield from _writable(found, every=every)
     yield from _unowned(found, every=every)
     if found.notes:
         yield title("Notes")
@@ -94,10 +95,17 @@ def _shells(found: Inspection, *, every: bool) -> _Parts:
 
 def _tools(found: Inspection, *, every: bool) -> _Parts:
     for kind in tools.KINDS:
-        rows = [(item.path, item.package) for item in found.tools if item.kind == kind]
+        rows = [
+            (item.path, "" if item.target == item.path else item.target, item.package)
+            for item in found.tools
+            if item.kind == kind
+        ]
         if rows:
             yield title(f"{kind.capitalize()}s: {len(rows)}")
-            yield from table([Column("path"), Column("package")], rows, every=every)
+            columns = [Column("path"), Column("leads to"), Column("package")]
+            linked = any(target for _, target, _ in rows)
+            shown = rows if linked else [(path, package) for path, _, package in rows]
+            yield from table(columns if linked else columns[::2], shown, every=every)
 
 
 def _privileged(found: Inspection, *, every: bool) -> _Parts:
@@ -111,6 +119,24 @@ def _privileged(found: Inspection, *, every: bool) -> _Parts:
         columns = [Column("capabilities"), Column("path"), Column("package")]
         caps = [(item.capabilities, item.path, item.package) for item in found.capabilities]
         yield from table(columns, caps, every=every)
+
+
+def _writable(found: Inspection, *, every: bool) -> _Parts:
+    """Those as /tmp apart, for they are as they should be."""
+    rows = [
+        (item.mode, item.owner, item.kind, item.path, item.package)
+        for item in found.writable
+        if not item.sticky
+    ]
+    if rows:
+        yield title(f"World-writable paths: {len(rows)}")
+        columns = [Column("mode"), Column("owner"), Column("kind"), Column("path"),
+                   Column("package")]  # fmt: skip
+        yield from table(columns, rows, every=every)
+    sticky = [item.path for item in found.writable if item.sticky]
+    if sticky:
+        yield title(f"World-writable folders with the sticky bit: {len(sticky)}")
+        yield from table([Column("")], [(path,) for path in sticky], every=every)
 
 
 def _unowned(found: Inspection, *, every: bool) -> _Parts:

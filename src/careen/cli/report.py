@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 from rich.console import RenderableType
 
 from careen import tools
-from careen.cli.tables import Column, bar, facts, note, table, title
+from careen.cli.tables import Column, comparison, facts, note, table, title
 from careen.cli.units import count, size
 from careen.finding import Finding
 from careen.formats import strict_json
@@ -109,7 +109,7 @@ def _bound(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _summary(plan: Plan, more: Iterable[tuple[str, int, int, bool]]) -> _Parts:
-    """Before and after; a row is its name, both numbers, and whether they are bytes."""
+    """Before and after; `more` are rows as `comparison` takes them."""
     totals = plan.totals
     known = (
         ("packages", *totals.packages, False),
@@ -117,25 +117,7 @@ def _summary(plan: Plan, more: Iterable[tuple[str, int, int, bool]]) -> _Parts:
         ("files", *totals.files, False),
         ("content", *totals.bytes, True),
     )
-    rows = [
-        _changed(word, before, after, size if is_size else _plain)
-        for word, before, after, is_size in (*known, *more)
-        if before or after
-    ]
-    if rows:
-        yield title("Summary")
-        columns = [Column(""), Column("before", right=True), Column("after", right=True),
-                   Column("change", right=True), Column("what is left")]  # fmt: skip
-        yield from table(columns, rows, every=True)
-
-
-def _plain(number: int) -> str:
-    return f"{number:,}"
-
-
-def _changed(word: str, before: int, after: int, told: Callable[[int], str]) -> tuple[str, ...]:
-    change = f"{100 * (after - before) / before:+.0f} %" if before else ""
-    return word, told(before), told(after), change, bar(after, before)
+    yield from comparison((*known, *more))
 
 
 def _decisions(plan: Plan, *, every: bool) -> _Parts:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from careen.cli.units import size
 from careen.errors import printable
 
-__all__ = ["Column", "bar", "facts", "note", "table", "title"]
+__all__ = ["Column", "bar", "comparison", "facts", "note", "table", "title"]
 
 _TOP = 10
 _GAP = (0, 2, 0, 0)
@@ -79,3 +80,22 @@ def bar(part: int, whole: int) -> str:
     filled = round(_BAR * part / whole) if whole else 0
     filled = min(_BAR, max(filled, 1 if part else 0))
     return "█" * filled + "░" * (_BAR - filled)
+
+
+def comparison(rows: Iterable[tuple[str, int, int, bool]]) -> Iterator[Table | Text]:
+    """Before and after: each row its name, both numbers, and whether they are bytes.
+
+    A row of which there never was anything is left out.
+    """
+    shown = [_compared(*row) for row in rows if row[1] or row[2]]
+    if shown:
+        yield title("Summary")
+        columns = [Column(""), Column("before", right=True), Column("after", right=True),
+                   Column("change", right=True), Column("what is left")]  # fmt: skip
+        yield from table(columns, shown, every=True)
+
+
+def _compared(word: str, before: int, after: int, is_size: bool) -> tuple[str, ...]:
+    change = f"{100 * (after - before) / before:+.0f} %" if before else ""
+    told = [size(number) if is_size else f"{number:,}" for number in (before, after)]
+    return word, *told, change, bar(after, before)

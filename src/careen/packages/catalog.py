@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from careen.errors import FormatError
+from careen.finding import Finding
 from careen.packages.package import Package
 from careen.rootfs.path import Path
 from careen.rootfs.rootfs import Rootfs
 
-__all__ = ["Catalog", "Records", "of", "read"]
+__all__ = ["Catalog", "Records", "footprint", "notes", "of", "read"]
 
 
 class Records(Protocol):
@@ -66,16 +67,13 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of(databases: Sequence[Records], unsupported: Sequence[str] = ()) -> Catalog:
-    """The catalog over databases that were read; FormatError when two record the same package."""
+    """The catalog over databases that were read; FormatError when two packages have one id."""
     packages: dict[str, Package] = {}
     owners: dict[Path, list[str]] = {}
     for database in databases:
         for package in database.packages:
             if package.id in packages:
-                raise FormatError(
-                    "two package databases of the image record it; remove one of them",
-                    at=package.id,
-                )
+                raise FormatError("the image's package database records it twice", at=package.id)
             packages[package.id] = package
             for path in package.paths:
                 owners.setdefault(path, []).append(package.id)
@@ -88,14 +86,32 @@ def of(databases: Sequence[Records], unsupported: Sequence[str] = ()) -> Catalog
 
 
 def read(rootfs: Rootfs) -> Catalog:
-    """The catalog of every database found in the image."""
+    """The catalog of every database found in the image; see `careen.packages.qualified`."""
     # python-debian and the compressors cost start-up time
     from careen.packages import apk, dpkg, rpm  # noqa: PLC0415
+    from careen.packages.qualified import qualified  # noqa: PLC0415
 
     rpms = rpm.read(rootfs)
-    found = (dpkg.read(rootfs), apk.read(rootfs), rpms)
-    databases = [database for database in found if database is not None]
+    found = {"dpkg": dpkg.read(rootfs), "apk": apk.read(rootfs), "rpm": rpms}
+    databases: list[Records] = []
+    for word, database in found.items():
+        if database is not None:
+            databases.append(qualified(database, word) if databases else database)
     return of(databases, [rpms.unsupported or _READ_ONLY] if rpms is not None else [])
+
+
+def footprint(package: Package, rootfs: Rootfs) -> tuple[int, int]:
+    """What is there of a package: its files (no directories), and their bytes, each inode once."""
+    nodes = (rootfs.nodes.get(path) for path in package.paths)
+    files = [inode for inode in nodes if inode is not None and inode.kind != "directory"]
+    return len(files), sum(inode.entry.size for inode in set(files))
+
+
+def notes(catalog: Catalog) -> Iterator[Finding]:
+    """What is odd about each database, and why nothing may be decided by one."""
+    told = (message for database in catalog.databases for message in database.notes)
+    for message in (*told, *catalog.unsupported):
+        yield Finding(rule="package-database", severity="note", message=message)
 
 
 # A signed header lists a package's files, so none of a kept package may go: no plan says so yet.

@@ -15,7 +15,7 @@ Database = Literal["dpkg", "dpkg-status.d", "apk", "rpm"]
 
 class Package(msgspec.Struct, frozen=True, kw_only=True):
     """`id` is unique in an image, before and after an edit: `NAME`, or `NAME:ARCH` of a foreign
-    architecture.
+    architecture; `NAME (apk)` where another database stands beside its own.
 
     `paths` are canonical (no name through a link, diversions mapped) and include directories and
     what is absent from the image; `conffiles` is a subset. `depends` are the declared

@@ -9,6 +9,7 @@ import msgspec
 from careen import linkage
 from careen.finding import Finding
 from careen.oci.image import Image
+from careen.packages import catalog
 from careen.plan.closure import Scene, view
 from careen.plan.plan import Plan
 from careen.rootfs.path import absolute
@@ -81,8 +82,4 @@ def _records(scene: Scene) -> Iterator[Finding]:
                 severity="warning",
                 message=f"{package.id} is on record, and none of its files is there",
             )
-    for database in scene.catalog.databases:
-        for message in database.notes:
-            yield Finding(rule="package-database", severity="note", message=message)
-    for message in scene.catalog.unsupported:
-        yield Finding(rule="package-database", severity="note", message=message)
+    yield from catalog.notes(scene.catalog)

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 
 from careen.finding import Finding
 from careen.plan.plan import PathDecision, Plan
+from careen.rootfs.content import same_content
 from careen.rootfs.path import ROOT, Path, absolute, normal
 from careen.rootfs.rootfs import Inode, Rootfs
 
 __all__ = ["tree_kept"]
 
 _ATTRIBUTES = ("kind", "mode", "uid", "gid", "mtime", "xattrs", "devmajor", "devminor")
-_BLOCK = 1 << 20
 
 
 def tree_kept(rootfs: Rootfs, source: Rootfs, plan: Plan) -> Iterator[Finding]:
@@ -62,7 +62,7 @@ def _compared(
             yield from _replaced(rootfs, path, after, decision)
         elif after.kind == "symlink" and after.entry.linkname != before.entry.linkname:
             yield _error("link-changed", path, f"leads to {after.entry.linkname!r}")
-        elif after.kind == "file" and not _same_content(rootfs, after, source, before):
+        elif after.kind == "file" and not same_content(after, rootfs, before, source):
             yield _error("content-changed", path, "does not have the source's content")
 
 
@@ -85,16 +85,6 @@ def _replaced(
         kept = after.kind == "file" and rootfs.read(path, ceiling=1 << 40) == decision.data()
     if not kept:
         yield _error("content-changed", path, "does not have the plan's content")
-
-
-def _same_content(rootfs: Rootfs, after: Inode, source: Rootfs, before: Inode) -> bool:
-    size = before.entry.size
-    if after.entry.size != size:
-        return False
-    return all(
-        rootfs.pread(after, _BLOCK, offset) == source.pread(before, _BLOCK, offset)
-        for offset in range(0, size, _BLOCK)
-    )
 
 
 def _error(rule: str, path: Path, message: str) -> Finding:

@@ -83,7 +83,8 @@ def read(rootfs: Rootfs) -> DpkgRecords | None:
         return None
     source = Source(rootfs, home.path)
     source.hops |= set(home.hops)
-    if source.locate("status") is None and not source.children("status.d"):
+    # an empty one counts: what an edit leaves is the same database
+    if source.locate("status") is None and source.locate("status.d") is None:
         return None
     return _records(source)
 
