@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,10 @@ from careen.oci.image import Image
 from careen.oci.layout import Layout
 from careen.oci.platform import Platform
 from careen.packages import catalog
+from careen.plan import blame as blaming
 from careen.plan import draw
 from careen.plan import explain as explaining
+from careen.plan.blame import Suspect
 from careen.plan.closure import Scene
 from careen.plan.explain import Answer
 from careen.plan.plan import Options, Plan, Source
@@ -47,6 +49,7 @@ __all__ = [
     "Progress",
     "Settings",
     "Target",
+    "blame",
     "explain",
     "harden",
     "opened",
@@ -154,6 +157,20 @@ def explain(
         scene = found.scene()
         drawn = draw.drawn(scene, found.bound, profile, options)
         return explaining.explain(scene, drawn, asked)
+
+
+def blame(
+    source: Reference,
+    log: Iterable[str],
+    profile: Profile,
+    options: Options,
+    settings: Settings,
+) -> tuple[Suspect, ...]:
+    """What a failing log asks for and the plan for this image removes; writes nothing."""
+    with opened(source, settings) as found:
+        scene = found.scene()
+        plan = draw.draw(scene, found.bound, profile, options)
+        return tuple(blaming.blame(log, scene, plan))
 
 
 def squash(source: Reference, target: Target, settings: Settings) -> Outcome:

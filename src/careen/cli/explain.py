@@ -13,31 +13,41 @@ __all__ = ["EXAMPLE", "explain"]
 EXAMPLE = """
 careen explain docker://registry.example/app:1.4 /usr/bin/perl bash libssl3 -p app.careen.yaml
 careen explain oci:build/app '/usr/lib/**/libldap*' --profile app.careen.yaml --format json
+careen explain oci:build/app --log failing-test.log --profile app.careen.yaml
 """
 
 _What = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="WHAT…",
+        metavar="[WHAT…]",
         help="An absolute path, a package or a program on PATH; globs for the first two.",
     ),
 ]
+_Log = Annotated[
+    str | None,
+    typer.Option(
+        "--log", metavar="FILE", rich_help_panel="What to explain",
+        help="A failing log, - for stdin: which removed path it points at, instead of WHAT.",
+    ),
+]  # fmt: skip
 
 
 def explain(
     image: options.Image,
-    what: _What,
     rules: options.Rules,
     registry: options.SourceRegistry,
     common: options.Common,
+    what: _What = None,
+    log: _Log = None,
 ) -> int:
     """Say why paths and packages of an image stay or go.
 
     What stays has a chain: from what a scenario used, the config starts or you asked
     for, step by step. What goes has none, and the answer says what was looked for.
+    With --log, which removed paths the log's lines point at, and what keeps them.
     """
     from careen import workflow
-    from careen.cli import console, explain_report
+    from careen.cli import console, explain_report, files
     from careen.cli.choice import chosen
     from careen.cli.settings import load_profiles, plan_options, settings
     from careen.errors import UsageError
@@ -46,10 +56,21 @@ def explain(
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
     if not rules.profile:
         raise UsageError("missing; name what the application used", at="--profile FILE")
+    if bool(what) == (log is not None):
+        raise UsageError("say WHAT to explain, or the log that failed; one of them", at="--log")
     source = reference.parse(image)
     how = settings(common, registry, source)
     profile = load_profiles(rules.profile)
-    answers = workflow.explain(source, what, profile, plan_options(rules), how)
+    if log is not None:
+        lines = files.read(log, hint="").decode("utf-8", "surrogateescape").splitlines()
+        suspects = workflow.blame(source, lines, profile, plan_options(rules), how)
+        if as_json:
+            console.print_json(explain_report.suspects_json(str(source), suspects))
+        else:
+            parts = explain_report.suspects_table(suspects, every=common.verbose)
+            console.print_table(*parts, color=common.color)
+        return 0
+    answers = workflow.explain(source, what or [], profile, plan_options(rules), how)
     if as_json:
         console.print_json(explain_report.answers_json(str(source), answers))
     else:

@@ -8,14 +8,15 @@ import msgspec
 from rich.console import RenderableType
 from rich.text import Text
 
-from careen.cli.tables import facts, note, title
+from careen.cli.tables import Column, facts, note, table, title
 from careen.cli.units import count, size
 from careen.errors import printable
 from careen.formats import strict_json
 from careen.packages.source import some
+from careen.plan.blame import Suspect
 from careen.plan.explain import Answer
 
-__all__ = ["answers_json", "answers_table"]
+__all__ = ["answers_json", "answers_table", "suspects_json", "suspects_table"]
 
 _FEW = 5
 _STYLES = {"stays": "green", "partial": "yellow", "changes": "yellow", "goes": "red"}
@@ -38,6 +39,47 @@ def answers_table(answers: Sequence[Answer], *, every: bool) -> Iterator[Rendera
         if answer.reason:
             yield Text(f"  {printable(answer.reason)}", overflow="fold")
         yield from _beside(answer, every=every)
+
+
+def suspects_json(image: str, suspects: Sequence[Suspect]) -> bytes:
+    """The image's name, each suspect, and what would keep all of them."""
+    return strict_json.dump(
+        {
+            "image": image,
+            "suspects": msgspec.to_builtins(tuple(suspects)),
+            "keep": {"packages": _packages(suspects), "paths": _paths(suspects)},
+        }
+    )
+
+
+def suspects_table(suspects: Sequence[Suspect], *, every: bool) -> Iterator[RenderableType]:
+    """Line by line what is missing, and the lines of a profile that bring it back."""
+    if not suspects:
+        yield Text("Nothing in the log points at what the plan removes.")
+        return
+    columns = [Column("line", right=True), Column("asks for", wrap=True), Column("removed")]
+    columns += [Column("package"), Column("the log says", wrap=True)]
+    rows = [
+        (str(one.line), one.asked, one.path, one.package or "none", one.text) for one in suspects
+    ]
+    yield from table(columns, rows, every=every)
+    yield title("To bring it back, in the profile")
+    yield Text("\n".join(["keep:", *_listed("packages", _packages(suspects)),
+                          *_listed("paths", _paths(suspects))]))  # fmt: skip
+
+
+def _listed(key: str, names: Sequence[str]) -> list[str]:
+    return [f"  {key}:", *(f"    - {printable(name)}" for name in names)] if names else []
+
+
+def _packages(suspects: Sequence[Suspect]) -> list[str]:
+    """The packages that own what is missing, each once."""
+    return sorted({name for one in suspects for name in one.package.split(", ") if name})
+
+
+def _paths(suspects: Sequence[Suspect]) -> list[str]:
+    """What is missing and no package's."""
+    return sorted({one.path for one in suspects if not one.package})
 
 
 def _verdict(answer: Answer) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from careen.errors import CareenError, SourceError
@@ -13,7 +14,9 @@ _CEILING = 256 << 20  # bytes; the largest file that a command takes is a plan
 
 
 def read(name: str, *, hint: str) -> bytes:
-    """The file's bytes; SourceError with `hint` (what to do) when it is not there."""
+    """The file's bytes, `-` for stdin; SourceError with `hint` (what to do) when it is absent."""
+    if name == "-":
+        return sys.stdin.buffer.read(_CEILING)
     try:
         with Path(name).open("rb") as file:
             raw = file.read(_CEILING + 1)
