@@ -54,6 +54,7 @@ __all__ = [
     "harden",
     "opened",
     "plan",
+    "scanned",
     "squash",
     "verify",
 ]
@@ -245,7 +246,7 @@ def opened(reference: Reference, settings: Settings) -> Iterator[Opened]:
             found = copy.fetch(reference, settings.source, settings.platform, room, watch)
         with within(str(reference)):
             image = images.load(found.layout, found.descriptor, settings.platform)
-        with _scanned(found.layout, image, str(reference), folder, settings) as read:
+        with scanned(found.layout, image, str(reference), folder, settings) as read:
             yield Opened(
                 reference=reference,
                 layout=found.layout,
@@ -284,7 +285,7 @@ def _made(
             Work(jobs=settings.jobs, on_bytes=on_bytes),
         )
     # Read it back from its bytes, and prove that it is what was promised.
-    with _scanned(layout, image, "the new image", found.scratch, settings) as read:
+    with scanned(layout, image, "the new image", found.scratch, settings) as read:
         after = _scene(image, read) if scene else _bare(image, read)
         before = scene or _bare(found.image, found.scan)
         findings = tuple(
@@ -389,9 +390,10 @@ def _bare(image: Image, read: Scan) -> Scene:
 
 
 @contextlib.contextmanager
-def _scanned(
+def scanned(
     layout: Layout, image: Image, name: str, folder: Path, settings: Settings
 ) -> Iterator[Scan]:
+    """Read all layers of an image, every byte checked; the spools lie in `folder`."""
     total = sum(layer.size for layer in image.manifest.layers)
     with contextlib.ExitStack() as stack:
         with _task(settings, f"read {name}", total) as on_bytes, within(name):

@@ -180,13 +180,14 @@ class Reader:
             return None
         if kind == "executed" and not error:
             process.executions += 1
-            process.program = self._path(call, process)
         counts = process.executions > self._after or not self._after
         found: Event | list[Event] | None = None
         if counts and kind == "made":
             found = self._made(line[:at], process)
         elif counts and call[6] is not None and call[7] is None:
             found = self._event(kind, call, result, line, process)
+        if kind == "executed" and not error:
+            process.program = self._path(call, process)
         if call[4] == b"AT_FDCWD" and call[5]:
             process.cwd = self._inside(_plain(call[5]))
         if name in _MOVES and call[6] and not error:

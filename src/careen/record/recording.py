@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, cast
 
@@ -26,7 +26,18 @@ from careen.record.session import Session, running
 from careen.rootfs.facts import Facts
 from careen.rootfs.rootfs import Rootfs
 
-__all__ = ["Recorded", "Request", "Subject", "by_hand", "events_of", "prepared", "record"]
+__all__ = [
+    "PRIVATE",
+    "Recorded",
+    "Request",
+    "Subject",
+    "Trial",
+    "by_hand",
+    "events_of",
+    "prepared",
+    "record",
+    "trial",
+]
 
 _SETTLE = 2.0  # seconds that an application gets when nothing says how to see that it is ready
 _READY = 60.0  # seconds until it must be ready
@@ -123,6 +134,53 @@ def record(subject: Subject, request: Request, folder: Path, *, recorded: str) -
     )
 
 
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """A load that may fail: whether it passed, what it said if not, what was used until then."""
+
+    passed: bool
+    message: str
+    events: tuple[Event, ...]
+
+
+def trial(
+    subject: Subject, request: Request, folder: Path, *, shell: Mapping[str, bytes] | None = None
+) -> Trial:
+    """Run the load and look; CareenError only when nothing can be run here at all.
+
+    `shell` are files that lie below `PRIVATE` beside the image's, by name: whoever runs the
+    request's command from there is no part of the image.
+    """
+    sandbox = prepared(subject, request)
+    folder.mkdir()
+    with room(subject.rootfs, folder, sandbox.identity, devices=sandbox.runner == "chroot") as root:
+        _place(root, shell or {})
+        session, message = None, ""
+        try:
+            with running(msgspec.structs.replace(sandbox, root=root), folder) as session:
+                tuple(_load(session, subject, request))
+        except CareenError as error:
+            message = str(error)
+    launches = LAUNCHES + bool(shell)
+    events: tuple[Event, ...] = ()
+    if session is not None:
+        logs = events_of(session, after=launches)
+        events = tuple(event for _, found in logs for event in found)
+    return Trial(passed=not message, message=message, events=events)
+
+
+PRIVATE = ".careen"
+"""Where a test's own shell lies in the root."""
+
+
+def _place(root: Path, files: Mapping[str, bytes]) -> None:
+    folder = root / PRIVATE
+    if files:
+        folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+        (folder / name).chmod(0o755)
+
+
 def prepared(subject: Subject, request: Request) -> Sandbox:
     """How the image would run here, its root not yet made; CareenError when it cannot."""
     process = invocation(subject.config, subject.facts, request.overrides)
@@ -161,12 +219,17 @@ def by_hand(subject: Subject, request: Request, source: str) -> str:
     )
 
 
-def events_of(session: Session) -> Iterator[tuple[Reader, Iterator[Event]]]:
-    """Each log's reader and its events, the application's own log first, once it has ended."""
+def events_of(
+    session: Session, *, after: int = LAUNCHES
+) -> Iterator[tuple[Reader, Iterator[Event]]]:
+    """Each log's reader and its events, the application's own log first, once it has ended.
+
+    `after` is how often the application's launcher executes; other programs have one launch.
+    """
     sandbox = session.sandbox
-    for log in session.logs:
+    for i, log in enumerate(session.logs):
         root = str(sandbox.root) if sandbox.runner == "chroot" else ""
-        reader = Reader(after=LAUNCHES, cwd=sandbox.process.cwd, root=root)
+        reader = Reader(after=LAUNCHES if i else after, cwd=sandbox.process.cwd, root=root)
         if log.exists():
             yield reader, _events(reader, log)
 
@@ -242,8 +305,3 @@ def _is_open(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def lines_of(output: Path, most: int = 3) -> Sequence[str]:
-    """The last lines that a program printed."""
-    return output.read_text(errors="replace").splitlines()[-most:]
