@@ -243,7 +243,9 @@ class Reader:
     def _moved(self, name: bytes, path: str, process: _Process) -> None:
         if name == b"chdir":
             process.cwd = path
-        elif process.executions > self._after:  # a launcher's own is where the image begins
+        elif (
+            process.executions > self._after or not self._after
+        ):  # a launcher's own is where the image begins
             process.root = path.rstrip("/")
 
     def _path(self, call: re.Match[bytes], process: _Process) -> str:

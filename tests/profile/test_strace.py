@@ -1,0 +1,257 @@
+"""strace's log as events: a table of lines, and a real strace as the judge of what was used."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from careen.profile.observed import Event
+from careen.profile.strace import CALLS, Reader
+
+ROWS: dict[str, tuple[list[str], list[tuple[str, ...]]]] = {
+    "executed": (
+        ['7 execve("/usr/bin/app", ["app", "x"], 0x7ff /* 3 vars */) = 0'],
+        [("executed", "/usr/bin/app")],
+    ),
+    "executed in vain": (
+        [
+            '7 execve("/bin/app", ["app"], 0x7ff /* 3 vars */) = -1 ENOENT (No such file or directory)'
+        ],
+        [("missing", "/bin/app")],
+    ),
+    "opened, and where it led": (
+        ['7 openat(AT_FDCWD</srv>, "/lib/libc.so.6", O_RDONLY|O_CLOEXEC) = 3</usr/lib/libc.so.6>'],
+        [("opened", "/lib/libc.so.6", "/usr/lib/libc.so.6")],
+    ),
+    "relative to the shown directory": (
+        ['7 openat(AT_FDCWD</srv>, "x/y", O_RDONLY) = 3</srv/x/y>'],
+        [("opened", "/srv/x/y", "/srv/x/y")],
+    ),
+    "relative to a descriptor": (
+        ['7 newfstatat(5</srv/d>, "x", {st_mode=S_IFREG|0644, st_size=1, ...}, 0) = 0'],
+        [("examined", "/srv/d/x")],
+    ),
+    "the descriptor itself": (
+        ['7 newfstatat(5</srv/d>, "", {st_mode=S_IFREG|0644}, AT_EMPTY_PATH) = 0'],
+        [],
+    ),
+    "relative to where the process went": (
+        [
+            '7 chdir("/srv") = 0',
+            '7 access("x", R_OK) = 0',
+            '7 chdir("d") = 0',
+            '7 stat("y", {}) = 0',
+        ],
+        [
+            ("examined", "/srv"),
+            ("examined", "/srv/x"),
+            ("examined", "/srv/d"),
+            ("examined", "/srv/d/y"),
+        ],
+    ),
+    "to a descriptor's directory": (
+        ["7 fchdir(3</opt>) = 0", '7 access("x", R_OK) = 0'],
+        [("examined", "/opt/x")],
+    ),
+    "a child is where its parent is": (
+        [
+            '7 chdir("/srv") = 0',
+            "7 clone(child_stack=NULL, flags=SIGCHLD) = 8",
+            '8 stat("x", {}) = 0',
+        ],
+        [("examined", "/srv"), ("examined", "/srv/x")],
+    ),
+    "a child in a pid namespace": (
+        [
+            '7 chdir("/srv") = 0',
+            "7 clone(child_stack=NULL, flags=SIGCHLD) = 2 /* 8 in strace's PID NS */",
+            '8 stat("x", {}) = 0',
+        ],
+        [("examined", "/srv"), ("examined", "/srv/x")],
+    ),
+    "a child that is heard of before its birth is told": (
+        ['7 chdir("/srv") = 0', "7 vfork( <unfinished ...>", '8 stat("x", {}) = 0'],
+        [("examined", "/srv"), ("examined", "/srv/x")],
+    ),
+    "a call that another interrupts": (
+        [
+            '7 openat(AT_FDCWD</>, "/a", O_RDONLY <unfinished ...>',
+            '8 openat(AT_FDCWD</>, "/b", O_RDONLY) = 3</b>',
+            "7 <... openat resumed>) = 3</a>",
+        ],
+        [("opened", "/b", "/b"), ("opened", "/a", "/a")],
+    ),
+    "half a call from before the log": (["7 <... openat resumed>) = 3</a>"], []),
+    "missing is missing": (
+        ['7 openat(AT_FDCWD</>, "/a", O_RDONLY) = -1 ENOENT (No such file or directory)'],
+        [("missing", "/a")],
+    ),
+    "another failure is nothing": (
+        ['7 openat(AT_FDCWD</>, "/a", O_RDONLY) = -1 EACCES (Permission denied)'],
+        [],
+    ),
+    "what is created is made": (
+        [
+            '7 openat(AT_FDCWD</>, "/a", O_WRONLY|O_CREAT|O_TRUNC, 0644) = 3</a>',
+            '7 rename("/a", "/b") = 0',
+            '7 symlinkat("/c", AT_FDCWD</>, "/d") = 0',
+        ],
+        [("made", "/a", "/a"), ("made", "/a"), ("made", "/b"), ("made", "/c"), ("made", "/d")],
+    ),
+    "what is appended to is opened": (
+        ['7 openat(AT_FDCWD</>, "/a", O_WRONLY|O_CREAT|O_APPEND, 0644) = 3</a>'],
+        [("opened", "/a", "/a")],
+    ),
+    "chroot moves the root": (
+        ['7 chroot("/srv/jail") = 0', '7 openat(AT_FDCWD</>, "/a", O_RDONLY) = 3</srv/jail/a>'],
+        [("examined", "/srv/jail"), ("opened", "/srv/jail/a", "/srv/jail/a")],
+    ),
+    "escapes": (
+        [r'7 stat("/a\n\"\\\303\274\x01\377", {}) = 0'],
+        [("examined", '/a\n"\\ü\x01\udcff')],
+    ),
+    "arguments that look like results": (
+        ['7 execve("/bin/sh", ["sh", "-c", "x(\\"/y\\") = 0"], 0x1 /* 1 var */) = 0'],
+        [("executed", "/bin/sh")],
+    ),
+    "a path that was cut short": (['7 stat("/aaa"..., {}) = 0'], []),
+    "times": (
+        ['7 12:00:00.123456 stat("/a", {}) = 0', '7 1700000000.5 stat("/b", {}) = 0'],
+        [("examined", "/a"), ("examined", "/b")],
+    ),
+    "the form without -o, and without -f": (
+        ['[pid 12] stat("/a", {}) = 0', 'stat("/b", {}) = 0'],
+        [("examined", "/a"), ("examined", "/b")],
+    ),
+    "exits, signals and strace's own words": (
+        ["7 +++ exited with 0 +++", "7 --- SIGCHLD {si_signo=SIGCHLD} ---", "strace: attached"],
+        [],
+    ),
+    "deleted": (
+        ['7 openat(AT_FDCWD</>, "/a", O_RDONLY) = 3</a>(deleted)'],
+        [("opened", "/a", "/a")],
+    ),
+}
+
+
+def read(*lines: str, **how: int | str) -> list[tuple[str, ...]]:
+    reader = Reader(**how)  # type: ignore[arg-type]
+    raw = [f"{line}\n".encode("utf-8", "surrogateescape") for line in lines]
+    found = [(event.how, event.path, event.led_to) for event in reader.events(raw)]
+    assert reader.unread == 0
+    assert reader.lines == len(lines)
+    return [row if row[2] else row[:2] for row in found]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_log(row: str) -> None:
+    lines, events = ROWS[row]
+    assert read(*lines) == events
+
+
+LAUNCHED = [
+    '7 execve("/usr/bin/bwrap", ["bwrap"], 0x1 /* 1 var */) = 0',
+    '7 openat(AT_FDCWD</>, "/etc/passwd", O_RDONLY) = 3</etc/passwd>',
+    "7 clone(child_stack=NULL, flags=SIGCHLD) = 8",
+    '8 openat(AT_FDCWD</>, "/etc/group", O_RDONLY) = 3</etc/group>',
+    '8 execve("/usr/bin/none", ["none"], 0x1 /* 1 var */) = -1 ENOENT (No such file or directory)',
+    '8 execve("/app", ["app"], 0x1 /* 1 var */) = 0',
+    '8 openat(AT_FDCWD</>, "/etc/app", O_RDONLY) = 3</etc/app>',
+    "8 clone(child_stack=NULL, flags=SIGCHLD) = 9",
+    '9 openat(AT_FDCWD</>, "/etc/child", O_RDONLY) = 3</etc/child>',
+    '7 openat(AT_FDCWD</>, "/etc/late", O_RDONLY) = 3</etc/late>',
+]
+
+
+def test_what_a_launcher_does_is_no_use() -> None:
+    assert [path for _, path, *_ in read(*LAUNCHED, after=1)] == ["/app", "/etc/app", "/etc/child"]
+
+
+def test_paths_below_a_chroot_are_the_images() -> None:
+    line = '7 openat(AT_FDCWD</scratch/root/srv>, "x", O_RDONLY) = 3</scratch/root/srv/x>'
+    assert read(line, root="/scratch/root") == [("opened", "/srv/x", "/srv/x")]
+
+
+def test_who_used_it() -> None:
+    lines = [
+        '7 execve("/bin/a", ["a"], 0x1 /* 1 var */) = 0',
+        '7 execve("/bin/b", ["b"], 0x1 /* 1 var */) = 0',
+        '7 stat("/x", {}) = 0',
+    ]
+    events = list(Reader().events(f"{line}\n".encode() for line in lines))
+    assert [(event.path, event.process) for event in events] == [
+        ("/bin/a", ""),
+        ("/bin/b", "/bin/a"),
+        ("/x", "/bin/b"),
+    ]
+
+
+def test_what_is_not_understood_is_counted_and_shown() -> None:
+    reader = Reader()
+    lines = [b"no strace at all\n"] * 4 + [b'7 stat("/a", {}) = 0\n', b"7 stat(\xff\n"]
+    assert [event.path for event in reader.events(lines)] == ["/a"]
+    assert (reader.lines, reader.unread) == (6, 5)
+    assert reader.samples == [(number, "no strace at all") for number in (1, 2, 3)]
+
+
+PIECES = [
+    *(b'"', b"/", b"\\", b"<", b">", b" = ", b"3", b"(", b")", b"AT_FDCWD", b", ", b"open", b"7 "),
+    *(b"execve", b"ENOENT", b"...", b" <unfinished ...>", b"<... stat resumed>", b"\xff", b"\0"),
+]
+pieces = st.sampled_from(PIECES)
+
+
+@given(st.lists(st.lists(pieces, max_size=12).map(b"".join), max_size=8))
+@settings(deadline=None, max_examples=300)
+def test_any_bytes_are_read(lines: list[bytes]) -> None:
+    reader = Reader()
+    for event in reader.events([line + b"\n" for line in lines]):
+        assert isinstance(event, Event)
+    assert reader.lines == len(lines)
+
+
+def test_a_long_log_takes_no_more_memory() -> None:
+    def lines() -> Iterator[bytes]:
+        for i in range(300_000):
+            yield b'%d openat(AT_FDCWD</>, "/a/%d", O_RDONLY) = 3</a/%d>\n' % (i % 50, i, i)
+
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in Reader().events(lines()))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 300_000
+    assert peak < 64 << 20
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_a_real_log(tmp_path: Path) -> None:
+    """Python in a child process of a shell: what strace says was opened is all there."""
+    (tmp_path / "module.py").write_text("import os; os.listdir('.')")
+    script = f"cd {tmp_path} && {sys.executable} -S -c 'import module'; cat nowhere; mkdir made"
+    log = tmp_path / "log"
+    argv = ["strace", "-f", "-yy", "-s", "4096", "--seccomp-bpf", "-e", f"trace={CALLS}"]
+    subprocess.run(
+        [*argv, "-o", log, "sh", "-c", script],
+        check=False,
+        capture_output=True,
+        env={"PATH": "/bin"},
+    )
+    reader = Reader()
+    with log.open("rb") as lines:
+        found = {(event.how, event.path) for event in reader.events(lines)}
+    assert reader.unread == 0, reader.samples
+    opened = {path for how, path in found if how == "opened"}
+    assert str(tmp_path / "module.py") in opened
+    assert ("missing", str(tmp_path / "nowhere")) in found
+    assert ("made", str(tmp_path / "made")) in found
+    assert {how for how, path in found if path.endswith(("/sh", "/cat", "/mkdir"))} >= {"executed"}
