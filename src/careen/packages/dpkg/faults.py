@@ -45,7 +45,7 @@ def _of(package: Package, row: Row, database: Database) -> Iterator[str]:
         yield from _unlisted(package, listed, conffiles, "record names the conffile", database)
 
 
-_NEEDED = {"list": "list of its files", "md5sums": "md5sums of them"}
+_NEEDED = {"list": "list of its files", "md5sums": "md5sums of its files"}
 
 
 def _read(database: Database, files: Mapping[str, Path], extension: str) -> bytes | None:
