@@ -96,6 +96,7 @@ class Records:
     )  # fmt: skip
     files: frozenset[Path] = frozenset([Path("var/db/postinst")])
     notes = ("odd",)
+    faults = ()
     refused = ""
 
     def relinked(self, dropped: frozenset[Path]) -> dict[Path, str | None]:

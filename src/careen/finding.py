@@ -12,13 +12,18 @@ Severity = Literal["error", "warning", "note"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`rule` is a stable name (`dangling-link`); `path` is absolute, or "" for the whole image."""
+    """`rule` is a stable name (`dangling-link`); `path` is absolute, or "" for the whole image.
+
+    `count` says how many things it stands for; where those are paths, `paths` are all of them, and
+    `path` is the first.
+    """
 
     rule: str
     severity: Severity
     path: str = ""
     message: str
     count: int = 1
+    paths: tuple[str, ...] = ()
 
 
 def errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

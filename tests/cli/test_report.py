@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from careen.cli import console, report
 from careen.cli.tables import bar
 from careen.cli.units import count, size
+from careen.finding import Finding
 from careen.workflow import Outcome
 from tests.cli.values import HARDENED, OUTCOME, PLAN, SOURCE, WRONG
 
@@ -115,6 +117,33 @@ def test_errors_are_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert all(f"/etc/{i} " in out for i in range(30))
     assert "30 errors, 0 warnings, 0 notes" in out
+
+
+MANY = Finding(
+    rule="dangling-link",
+    severity="note",
+    path="/a",
+    message="they lead nowhere",
+    count=3,
+    paths=("/a", "/b", "/c"),
+)
+
+
+@pytest.mark.parametrize(("every", "shown"), [(False, ["/a"]), (True, ["/a", "/b", "/c"])])
+def test_paths_that_one_finding_stands_for(
+    capsys: pytest.CaptureFixture[str], every: bool, shown: list[str]
+) -> None:
+    console.print_table(*report.findings_table("oci:b", [MANY], every=every), color="never")
+    out = capsys.readouterr().out
+    assert "they lead nowhere (3 in all)" in out
+    lines = [line.split() for line in out.splitlines() if line.startswith("  ")]
+    assert [word for line in lines for word in line if word in MANY.paths] == shown
+    assert "0 errors, 0 warnings, 1 note" in out
+
+
+def test_json_has_every_path_of_a_finding() -> None:
+    (found,) = json.loads(report.findings_json("oci:b", [MANY]))["findings"]
+    assert (found["count"], found["paths"]) == (3, ["/a", "/b", "/c"])
 
 
 def test_names_from_an_image_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records(root: Path) -> ApkRecords:
     found = apk.read(merged(root))
     assert found is not None
-    assert (found.refused, found.notes) == ("", ())
+    assert (found.refused, found.notes, found.faults) == ("", (), ())
     return found
 
 
@@ -175,3 +175,17 @@ def test_a_program_of_musl_runs_in_the_root(root: Path, tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(alpine.application(tmp_path))) as layer:
         layer.extractall(copy, filter="fully_trusted")
     assert alpine.inside(copy, "/usr/local/bin/greet") == "hello from musl\n"
+
+
+def test_apk_too_misses_what_the_world_asks_for(root: Path, tmp_path: Path) -> None:
+    copy = alpine.copied(root, tmp_path / "root")
+    alpine.apk(root, copy, "add", "--simulate")
+    with (copy / "etc/apk/world").open("a") as world:
+        world.write("never-made>1\n")
+    with pytest.raises(AssertionError, match=r"required by: world\[never-made>1\]"):
+        alpine.apk(root, copy, "add", "--simulate")
+    found = apk.read(merged(copy))
+    assert found is not None
+    assert found.faults == (
+        "/etc/apk/world asks for never-made>1, and no package on record is or provides it",
+    )

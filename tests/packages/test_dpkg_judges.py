@@ -121,7 +121,7 @@ def hardened(installed: Path, tmp_path: Path) -> Path:
     root = tmp_path / "root"
     shutil.copytree(installed, root, symlinks=True)
     found = records(root)
-    assert (found.refused, found.notes) == ("", ())
+    assert (found.refused, found.notes, found.faults) == ("", (), ())
     kept = {path for one in found.packages if one.id not in REMOVED for path in one.paths}
     gone = {path for one in found.packages if one.id in REMOVED for path in one.paths}
     dropped = {path for path in gone - kept if not (root / path).is_dir()}
@@ -140,6 +140,53 @@ def test_dpkg_finds_as_little_wrong_as_before(installed: Path, hardened: Path) -
     for root in (installed, hardened):
         assert on(root, "dpkg", "--audit") == ""
         assert on(root, "dpkg", "--verify") == ""
+        assert records(root).faults == ()
+
+
+def damaged(installed: Path, tmp_path: Path) -> Path:
+    root = tmp_path / "damaged"
+    shutil.copytree(installed, root, symlinks=True)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("lost", "fault"),
+    [
+        ("gamma.list", "gamma is on record, and info/ has no list of its files"),
+        ("gamma.md5sums", "gamma is on record, and info/ has no md5sums of its files"),
+        ("libz:amd64.md5sums", "libz is on record, and info/ has no md5sums of its files"),
+    ],
+)
+def test_what_dpkg_audits_is_a_fault(
+    installed: Path, tmp_path: Path, lost: str, fault: str
+) -> None:
+    root = damaged(installed, tmp_path)
+    (root / "var/lib/dpkg/info" / lost).unlink()
+    package, _, extension = lost.rpartition(".")
+    audited = on(root, "dpkg", "--audit")
+    assert f"missing the {extension} control file" in audited
+    assert f" {package.partition(':')[0]}" in audited
+    native = f":{run('dpkg', '--print-architecture').strip()}"
+    assert [one.replace(native, "") for one in records(root).faults] == [fault]
+
+
+def test_what_dpkg_verifies_is_no_fault_of_the_database(installed: Path, tmp_path: Path) -> None:
+    root = damaged(installed, tmp_path)
+    (root / "usr/bin/gamma").unlink()
+    assert on(root, "dpkg", "--verify").split() == ["missing", "/usr/bin/gamma"]
+    assert records(root).faults == ()
+
+
+def test_dpkg_does_not_see_what_its_lists_have_not(installed: Path, tmp_path: Path) -> None:
+    """A digest of a path that the list has not is never compared: the fault is how it is known."""
+    root = damaged(installed, tmp_path)
+    listing = root / "var/lib/dpkg/info/gamma.list"
+    listing.write_text(listing.read_text().replace("/usr/bin/gamma\n", ""))
+    (root / "usr/bin/gamma").write_text("other")
+    assert on(root, "dpkg", "--audit") == on(root, "dpkg", "--verify") == ""
+    assert records(root).faults == (
+        "gamma: its md5sums name /usr/bin/gamma, which its list does not",
+    )
 
 
 def test_dpkg_lists_exactly_what_is_kept(installed: Path, hardened: Path) -> None:

@@ -191,10 +191,12 @@ def test_a_list_that_is_a_link_is_not_trusted() -> None:
     assert packages(root)["a"].unreadable
 
 
-def test_strange_files_in_info_are_noted_and_stay() -> None:
+def test_strange_files_in_info_are_faults_and_stay() -> None:
     root = debian([Pkg("a")], {"info/zzz.list": "/.\n", "info/.hidden.list": "x"})
     found = records(root)
-    assert found.notes == ("no package of the database has these in info/: .hidden, zzz",)
+    assert found.faults == tuple(
+        f"info/{name}.* is of no package on record" for name in (".hidden", "zzz")
+    )
     assert f"{HOME}/info/zzz.list" not in found.edit(frozenset(["a"]), frozenset())
 
 

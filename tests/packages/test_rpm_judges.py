@@ -174,7 +174,7 @@ def public_key(folder: Path) -> str:
 def records(root: Path) -> RpmRecords:
     found = rpm.read(merged(root))
     assert found is not None
-    assert (found.unsupported, found.notes) == ("", ())
+    assert (found.unsupported, found.notes, found.faults) == ("", (), ())
     return found
 
 

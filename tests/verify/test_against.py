@@ -19,7 +19,7 @@ from careen.oci.image import Image
 from careen.oci.manifest import Manifest
 from careen.plan.closure import Scene
 from careen.plan.plan import Plan
-from careen.verify import judge
+from careen.verify import integrity, judge, rules
 from careen.verify.judge import Sight
 from tests.builders import Chr, Dir, Hard, Lnk, Node, Reg, digest, tar_layer
 from tests.elf_builder import INTERP, elf
@@ -60,6 +60,8 @@ NODES = [
     Hard("srv/two", "srv/one"),
     Reg("srv/three", "another"),
     Reg("srv/tool", "#!/bin/sh\n", 0o755),
+    Reg("srv/plugin.so", elf(needed=["libapp.so.1"])),
+    Reg("srv/own", elf(interpreter=INTERP["glibc"]), 0o755),
     Chr("srv/null", 1, 3),
     Dir("srv/sub", 0o750),
     Lnk("srv/link", "sub"),
@@ -113,6 +115,11 @@ def nodes_of(layer: bytes) -> list[Node]:
         return found
 
 
+def squashed(history: Any) -> list[dict[str, str]]:
+    """One step of careen's, the others in its comment."""
+    return [{"created_by": "careen harden 1", "comment": json.dumps({"history": history})}]
+
+
 class Good(msgspec.Struct):
     """The source, its plan, and the hardened image's nodes and documents."""
 
@@ -143,7 +150,8 @@ def good() -> Good:
         before=Sight(image=source, scene=before),
         plan=plan,
         nodes=nodes_of(applied(before, plan)),
-        document=DOCUMENT | {"config": CONFIG | {"Labels": labels}},
+        document=DOCUMENT
+        | {"config": CONFIG | {"Labels": labels}, "history": squashed(DOCUMENT["history"])},
         manifest=MANIFEST | {"annotations": {"two": "2", "io.careen.encoder": "x"}},
     )
 
@@ -161,6 +169,14 @@ def found(
     after: Scene = seen(layer, finished.config.execution)
     sight = Sight(image=finished, scene=after)
     return list(judge.against(sight, whole.before, plan or whole.plan))
+
+
+def hardened(before: Scene, plan: Plan) -> list[Finding]:
+    """Of what careen makes of a source, whatever its documents say."""
+    plain = image(DOCUMENT | {"config": {}}, MANIFEST)
+    after = seen(applied(before, plan), before.execution)
+    origin = Sight(image=plain, scene=before)
+    return list(judge.against(Sight(image=plain, scene=after), origin, plan))
 
 
 def errors(findings: list[Finding]) -> set[str]:
@@ -200,6 +216,13 @@ def edited(name: str, old: str, new: str) -> Change:
 def test_a_good_image_has_no_error() -> None:
     assert errors(found()) == set()
     assert {item.severity for item in found()} <= {"note"}
+    assert good().plan.programs == (
+        "/entry.sh",
+        "/usr/bin/app",
+        "/usr/bin/dash",
+        "/usr/lib/libapp.so.1",
+        f"/{LOADER}",
+    )
     decisions = {item.id: item.decision for item in good().plan.packages}
     assert decisions == {
         "app": "partial",
@@ -283,7 +306,7 @@ ROWS: list[tuple[str, Change, set[str]]] = [
     (
         "removed package on record",
         edited(STATUS, "Package: app", f"{SPARE}Package: app"),
-        {f"content-changed /{STATUS}", "package-extra"},
+        {f"content-changed /{STATUS}", "package-extra", "database-fault"},
     ),
     (
         "kept package not on record",
@@ -293,6 +316,7 @@ ROWS: list[tuple[str, Change, set[str]]] = [
             "package-lost",
             "package-extra",
             "unowned-file /usr/bin/vim",
+            "database-fault",
         },
     ),
     (
@@ -308,7 +332,12 @@ ROWS: list[tuple[str, Change, set[str]]] = [
     (
         "program unowned",
         edited(LIST, "/usr/bin/app\n", ""),
-        {f"content-changed /{LIST}", "unlisted-file /usr/bin/app", "unowned-file /usr/bin/app"},
+        {
+            f"content-changed /{LIST}",
+            "unlisted-file /usr/bin/app",
+            "unowned-file /usr/bin/app",
+            "database-fault",
+        },
     ),
     (
         "removed package's file left",
@@ -328,6 +357,7 @@ ROWS: list[tuple[str, Change, set[str]]] = [
             "record-broken",
             "unlisted-file /usr/bin/vim",
             "unowned-file /usr/bin/vim",
+            "database-fault",
         },
     ),
     (
@@ -336,13 +366,21 @@ ROWS: list[tuple[str, Change, set[str]]] = [
         {
             "path-lost /usr/lib/libapp.so.1",
             "record-without-file /usr/lib/libapp.so.1",
-            "library-lost /usr/bin/app",
+            "program-lost /usr/lib/libapp.so.1",
+            "program-lost-library /usr/bin/app",
+            "library-lost /srv/plugin.so",
         },
     ),
     (
         "loader lost",
         less(LOADER),
-        {f"path-lost /{LOADER}", f"record-without-file /{LOADER}", "loader-lost /usr/bin/app"},
+        {
+            f"path-lost /{LOADER}",
+            f"record-without-file /{LOADER}",
+            f"program-lost /{LOADER}",
+            "program-lost-interpreter /usr/bin/app",
+            "loader-lost /srv/own",
+        },
     ),
     (
         "dangling link",
@@ -351,14 +389,44 @@ ROWS: list[tuple[str, Change, set[str]]] = [
             "path-lost /usr/bin/app",
             "record-without-file /usr/bin/app",
             "dangling-link /usr/bin/alias",
+            "program-lost /usr/bin/app",
             "start-lost",
         },
     ),
-    ("entrypoint lost", less("entry.sh"), {"path-lost /entry.sh", "start-lost"}),
+    (
+        "entrypoint lost",
+        less("entry.sh"),
+        {"path-lost /entry.sh", "program-lost /entry.sh", "start-lost"},
+    ),
     (
         "entrypoint's interpreter lost",
         less("usr/bin/sh"),
-        {"path-lost /usr/bin/sh", "record-without-file /usr/bin/sh", "start-lost"},
+        {
+            "path-lost /usr/bin/sh",
+            "record-without-file /usr/bin/sh",
+            "program-lost-interpreter /entry.sh",
+            "start-lost",
+        },
+    ),
+    (
+        "a list of no package",
+        plus(Reg(f"{HOME}/info/ghost.list", "/.\n")),
+        {f"path-extra /{HOME}/info/ghost.list", "database-fault"},
+    ),
+    (
+        "digests lost",
+        less(f"{HOME}/info/vim.md5sums"),
+        {f"path-lost /{HOME}/info/vim.md5sums", "database-fault"},
+    ),
+    (
+        "digest of what the list has not",
+        with_(f"{HOME}/info/vim.md5sums", data=f"{'0' * 32}  usr/bin/other\n".encode()),
+        {f"content-changed /{HOME}/info/vim.md5sums", "database-fault"},
+    ),
+    (
+        "conffile that the list has not",
+        edited(f"{HOME}/info/dash.list", "/etc/dash.conf\n", ""),
+        {f"content-changed /{HOME}/info/dash.list", "database-fault"},
     ),
 ]
 
@@ -382,6 +450,9 @@ def configured(**changed: Any) -> dict[str, Any]:
     return good().document | {"config": good().document["config"] | changed}
 
 
+WRONG_LENGTH = [*good().document["history"], {"created_by": "one layer more"}]
+BARE = [{"created_by": "careen harden 1"}]
+NO_DAY = "2024-02-30T00:00:00Z"
 LAYER = MANIFEST["layers"][0]  # type: ignore[index]
 DOCUMENTS: list[tuple[str, dict[str, Any], str]] = [
     ("Entrypoint", {"document": configured(Entrypoint=["/usr/bin/app"])}, "config-changed"),
@@ -400,7 +471,11 @@ DOCUMENTS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("source's digest", {"document": labelled(io__careen__source__digest="x")}, "label-untrue"),
     ("plan's digest", {"document": labelled(io__careen__plan__digest="x")}, "label-untrue"),
-    ("history", {"document": good().document | {"history": []}}, "history-length"),
+    ("history length", {"document": good().document | {"history": WRONG_LENGTH}}, "history-length"),
+    ("history gone", {"document": good().document | {"history": BARE}}, "history-lost"),
+    ("history short", {"document": good().document | {"history": squashed([])}}, "history-lost"),
+    ("created", {"document": good().document | {"created": "yesterday"}}, "created-malformed"),
+    ("created", {"document": good().document | {"created": NO_DAY}}, "created-malformed"),
     ("annotation lost", {"manifest": good().manifest | {"annotations": {}}}, "config-changed"),
     (
         "manifest field",
@@ -417,35 +492,121 @@ def test_broken_documents(documents: dict[str, Any], rule: str) -> None:
     assert errors(found(**documents)) == {rule}
 
 
-def test_two_layers_are_no_squash() -> None:
+def two_layers() -> list[Finding]:
     layers = {"rootfs": {"type": "layers", "diff_ids": [digest(b"1"), digest(b"2")]}}
-    findings = found(
+    return found(
         document=good().document | layers,
         manifest=good().manifest | {"layers": [LAYER, LAYER]},
     )
-    assert errors(findings) == {"layer-count", "history-length"}
+
+
+def test_two_layers_are_no_squash() -> None:
+    assert errors(two_layers()) == {"layer-count", "history-length"}
 
 
 def test_a_script_that_nothing_used_is_a_note() -> None:
     findings = found(less("usr/bin/sh")(good().nodes))
     (note,) = [item for item in findings if item.rule == "script-without-interpreter"]
-    assert (note.severity, note.count, note.path) == ("note", 2, "/entry.sh")
+    assert (note.severity, note.count, note.path) == ("note", 1, "/srv/tool")
+    assert note.paths == ("/srv/tool",)
+
+
+def test_every_rule_has_its_row() -> None:
+    seen = {rule.partition(" ")[0] for _, _, row in ROWS for rule in row}
+    seen |= {rule for _, _, rule in DOCUMENTS} | errors(two_layers())
+    assert seen | {"script-without-interpreter"} == set(rules.AGAINST)
+
+
+CAREENS = {"created_by": "careen squash 1", "comment": json.dumps({"history": [{"comment": "x"}]})}
+HISTORIES: list[tuple[str, list[dict[str, Any]], Any]] = [
+    ("several steps", [{"created_by": "a"}, {"created_by": "b", "empty_layer": True}], None),
+    ("none", [], None),
+    ("a comment that is none of careen's", [{"created_by": "a", "comment": "{"}], None),
+    (
+        "an earlier squash",
+        [CAREENS, {"created_by": "b"}],
+        [{"comment": "x"}, {"created_by": "careen squash 1"}, {"created_by": "b"}],
+    ),
+    (
+        "an earlier squash of nothing",
+        [{**CAREENS, "comment": '{"history":[]}'}],
+        [{"created_by": "careen squash 1"}],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("before", "told"), [row[1:] for row in HISTORIES], ids=[row[0] for row in HISTORIES]
+)
+def test_the_whole_history_is_kept(before: list[dict[str, Any]], told: Any) -> None:
+    source = image(DOCUMENT | {"history": before}, MANIFEST)
+    moved = before if told is None else told
+
+    def rules_of(history: Any, **more: Any) -> list[str]:
+        made = image(DOCUMENT | {"history": history, **more}, MANIFEST)
+        return [item.rule for item in integrity.past_kept(made, source)]
+
+    assert rules_of(squashed(moved)) == rules_of(before) == []
+    assert rules_of(squashed(moved), created="2024-05-01T10:00:00.5+02:00") == []
+    assert rules_of(squashed([*moved, {"created_by": "c"}])) == ["history-lost"]
+    assert rules_of([{**squashed(moved)[0], "created_by": "other"}]) == ["history-lost"]
+
+
+def test_a_fault_of_the_sources_is_a_note() -> None:
+    files = {"info/ghost.list": "/.\n"}
+    packages = [pkg("app", "/usr/bin/app"), pkg("spare", "/usr/bin/spare")]
+    before = seen(tar_layer(table(packages, files)))
+    plan = drawn(before, ["/usr/bin/app"])
+    assert [(item.rule, item.severity, item.message) for item in hardened(before, plan)] == [
+        ("database-fault", "note", "info/ghost.* is of no package on record")
+    ]
 
 
 def test_a_forced_shell_is_a_warning_where_it_was_needed() -> None:
-    whole = good()
-    before = whole.before.scene
     used = ["/usr/bin/app", "/usr/bin/sh"]
-    nodes = [Lnk("srv/sh", "/usr/bin/sh")]
-    before = seen(tar_layer(table(PACKAGES, FILES, nodes=[*NODES, *nodes])), before.execution)
+    rows = table(PACKAGES, FILES, nodes=[*NODES, Lnk("srv/sh", "/usr/bin/sh")])
+    before = seen(tar_layer(rows), good().before.scene.execution)
     plan = drawn(before, used, shells="remove", force=True)
-    after = Sight(image=whole.before.image, scene=seen(applied(before, plan), before.execution))
-    findings = list(judge.against(after, Sight(image=whole.before.image, scene=before), plan))
-    about = [item for item in findings if item.rule in ("start-lost", "dangling-link")]
+    about = [item for item in hardened(before, plan) if item.severity != "note"]
     assert {item.severity for item in about} == {"warning"}
-    assert [item.message for item in about] == [
-        "Entrypoint starts '/entry.sh': its interpreter /bin/sh is gone"
+    assert [(item.rule, item.path) for item in about] == [
+        ("program-lost-interpreter", "/entry.sh"),
+        ("start-lost", ""),
     ]
+    assert about[1].message == "Entrypoint starts '/entry.sh': its interpreter /bin/sh is gone"
+
+
+WISHES: list[tuple[str, str, list[tuple[str, str]]]] = [
+    ("a library", "/usr/lib/libapp.so.1", [
+        ("program-lost-library", "/usr/bin/app"),
+        ("library-lost", "/srv/plugin.so"),
+    ]),
+    ("a package", "libc6", [
+        ("program-lost-interpreter", "/usr/bin/app"),
+        ("loader-lost", "/srv/own"),
+    ]),
+    ("a program that the config starts", "/usr/bin/app", [
+        ("start-lost", ""),
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"), [row[1:] for row in WISHES], ids=[row[0] for row in WISHES]
+)
+def test_what_people_drop_though_needed_is_a_warning(
+    wish: str, expected: list[tuple[str, str]]
+) -> None:
+    before = good().before.scene
+    findings = hardened(before, drawn(before, ["/usr/bin/app"], drop=(wish,)))
+    assert errors(findings) == set()
+    warnings = [(item.rule, item.path) for item in findings if item.severity == "warning"]
+    assert warnings == expected
+
+
+def test_a_program_of_an_edited_plan_may_have_been_gone_before() -> None:
+    plan = msgspec.structs.replace(good().plan, programs=("/never/there",))
+    assert "program-lost" not in {item.rule for item in found(plan=plan)}
 
 
 def test_an_argument_that_names_a_removed_program_is_no_loss() -> None:

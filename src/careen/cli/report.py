@@ -248,9 +248,7 @@ def _findings(findings: Sequence[Finding], *, every: bool) -> _Parts:
     """Errors first; those that another section shows already are left out."""
     ordered = [item for word in _SEVERITIES for item in _of(word, findings)]
     rows = [
-        (item.severity, item.rule, item.path, _times(item))
-        for item in ordered
-        if item.rule != "shell-kept"
+        row for item in ordered if item.rule != "shell-kept" for row in _rows(item, every=every)
     ]
     if rows:
         yield title("Findings")
@@ -258,8 +256,18 @@ def _findings(findings: Sequence[Finding], *, every: bool) -> _Parts:
         yield from table(columns, rows, every=every or bool(_of("error", findings)))
 
 
+def _rows(item: Finding, *, every: bool) -> Iterator[tuple[str, ...]]:
+    """A finding's row, and with `every` one for each further path that it stands for."""
+    yield item.severity, item.rule, item.path, _times(item)
+    for path in item.paths if every else ():
+        if path != item.path:
+            yield "", "", path, ""
+
+
 def _times(item: Finding) -> str:
-    return item.message if item.count == 1 else f"{item.message} ({item.count:,} times)"
+    if item.count == 1:
+        return item.message
+    return f"{item.message} ({item.count:,} {'in all' if item.paths else 'times'})"
 
 
 def _result(outcome: Outcome) -> _Parts:

@@ -45,9 +45,9 @@ def verify(
 ) -> int:
     """Read an image again and list what is wrong with it.
 
-    Checks digests, libraries and the package database, from the image's bytes; with
-    --source, that nothing is gone or changed but what the plan says. The exit code
-    is 3 when there is an error.
+    Checks digests, programs, links and the package database, from the image's bytes;
+    with --source, that nothing is gone or changed but what the plan says. The exit
+    code is 3 when there is an error. docs/findings.md explains each finding.
     """
     from careen import workflow
     from careen.cli import console, report

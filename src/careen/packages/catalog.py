@@ -32,6 +32,13 @@ class Records(Protocol):
         """What is odd about it, a sentence each."""
 
     @property
+    def faults(self) -> tuple[str, ...]:
+        """Where it contradicts itself, a sentence each that no other package's edit changes.
+
+        Worked out each time that it is asked for.
+        """
+
+    @property
     def refused(self) -> str:
         """Why nothing may be removed from it, "" when it may be edited."""
 
@@ -108,8 +115,9 @@ def footprint(package: Package, rootfs: Rootfs) -> tuple[int, int]:
 
 
 def notes(catalog: Catalog) -> Iterator[Finding]:
-    """What is odd about each database, and why nothing may be decided by one."""
-    told = (message for database in catalog.databases for message in database.notes)
+    """What is odd about each database, where it contradicts itself, and why one decides nothing."""
+    databases = catalog.databases
+    told = [message for one in databases for message in (*one.notes, *one.faults)]
     for message in (*told, *catalog.unsupported):
         yield Finding(rule="package-database", severity="note", message=message)
 

@@ -37,6 +37,11 @@ class Qualified(msgspec.Struct, frozen=True, kw_only=True):
         return self.records.notes
 
     @property
+    def faults(self) -> tuple[str, ...]:
+        """See `Records`."""
+        return self.records.faults
+
+    @property
     def refused(self) -> str:
         """See `Records`."""
         return self.records.refused

@@ -105,12 +105,14 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 class Closure(msgspec.Struct, frozen=True, kw_only=True):
     """`paths` are closed in, `packages` (by id) used, each with its first reason.
 
-    `whole` are the used packages of which every file counts as used.
+    `whole` are the used packages of which every file counts as used, `loaded` the ELF files and
+    scripts whose interpreters and libraries are closed in.
     """
 
     paths: Mapping[Path, Because]
     packages: Mapping[str, Because]
     whole: frozenset[str]
+    loaded: frozenset[Path]
     lost: tuple[Lost, ...]
 
 
@@ -142,6 +144,7 @@ def close(
         paths=closing.paths,
         packages=closing.packages,
         whole=frozenset(closing.whole),
+        loaded=frozenset(closing.loaded),
         lost=tuple(closing.lost),
     )
 
@@ -223,7 +226,7 @@ class _Closing:
         self.whole: set[str] = set()
         self.lost: list[Lost] = []
         self._followed: set[Path] = set()
-        self._loaded: set[Path] = set()
+        self.loaded: set[Path] = set()
         self._passed = going.idle | going.paths
         self._waiting: deque[Path | Package] = deque()
 
@@ -280,8 +283,8 @@ class _Closing:
             self._load(path)
 
     def _load(self, path: Path) -> None:
-        if path not in self._loaded:
-            self._loaded.add(path)
+        if path not in self.loaded:
+            self.loaded.add(path)
             self._libraries(path)
 
     def _path(self, path: Path) -> None:

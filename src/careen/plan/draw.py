@@ -242,10 +242,13 @@ def _why(closure: Closure, id: str) -> str:
 
 
 def _programs(drops: Drops) -> Iterator[str]:
-    """The ELF files and scripts that are needed and stay: what must still work."""
-    facts = drops.scene.facts
-    for path in sorted(drops.closure.paths):
-        if (path in facts.elf or path in facts.scripts) and drops.stays(path):
+    """The ELF files and scripts that are needed and stay: what must still work.
+
+    A script to which only a kept package's link leads is none: nothing starts it.
+    """
+    closure = drops.closure
+    for path in sorted(closure.loaded & closure.paths.keys()):
+        if drops.stays(path):
             yield absolute(path)
 
 

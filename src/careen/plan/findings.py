@@ -88,7 +88,7 @@ def about_databases(catalog: Catalog) -> Iterator[Finding]:
         if database.refused:
             message = f"nothing is removed from the package database: {database.refused}"
             yield _finding("database-refused", "warning", message, count=len(database.packages))
-        for note in database.notes:
+        for note in (*database.notes, *database.faults):
             if not database.refused or database.refused not in note:
                 yield _finding("package-database", "note", note)
 
@@ -110,23 +110,35 @@ def about_asked(
         because = _need(scene.catalog.packages[id], closure)
         if because is not None:
             chain = told(because, closure, scene.catalog)
-            yield _finding(
-                "drop-needed", "warning", f"{id} goes ({pattern}), though needed: {chain}"
+            yield Finding(
+                rule="drop-needed",
+                severity="warning",
+                message=f"{id} goes ({pattern}), though needed: {chain}",
+                paths=tuple(_files(scene, id)),
             )
     needed = [path for path in asked.paths if path in closure.paths]
     if needed:
         chain = told(closure.paths[needed[0]], closure, scene.catalog)
-        yield _finding(
-            "drop-needed",
-            "warning",
-            f"goes ({asked.paths[needed[0]]}), though needed: {chain}",
+        yield Finding(
+            rule="drop-needed",
+            severity="warning",
             path=absolute(needed[0]),
+            message=f"goes ({asked.paths[needed[0]]}), though needed: {chain}",
             count=len(needed),
+            paths=tuple(map(absolute, needed)),
         )
     for what, selection in (("keep", keep), ("drop", drop)):
         for text in selection.unmatched(scene.catalog, scene.rootfs):
             message = f"{text} (to {what}) names nothing in the image"
             yield _finding("pattern-unmatched", "warning" if what == "keep" else "note", message)
+
+
+def _files(scene: Scene, id: str) -> Iterator[str]:
+    """The package's files in the image."""
+    nodes = scene.rootfs.nodes
+    for path in scene.catalog.packages[id].paths:
+        if path in nodes and nodes[path].kind != "directory":
+            yield absolute(path)
 
 
 def _need(package: Package, closure: Closure) -> Because | None:

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 
 import msgspec
 
-from careen import linkage
 from careen.finding import Finding
 from careen.oci.image import Image
-from careen.packages import catalog
-from careen.plan.closure import Scene, view
+from careen.plan.closure import Scene
 from careen.plan.plan import Plan
-from careen.rootfs.path import absolute
-from careen.verify.integrity import config_kept, facts_true, one_layer
+from careen.verify.integrity import config_kept, facts_true, one_layer, past_kept
+from careen.verify.ownership import databases, files_on_record, files_owned
 from careen.verify.promise import tree_kept
 from careen.verify.records import records_true
+from careen.verify.standing import claims, linked, links_lead, starts
 from careen.verify.working import still_working
 
 __all__ = ["Sight", "against", "alone"]
@@ -34,6 +33,7 @@ def against(after: Sight, before: Sight, plan: Plan) -> Iterator[Finding]:
     yield from after.notes
     yield from one_layer(after.image)
     yield from config_kept(after.image, before.image)
+    yield from past_kept(after.image, before.image)
     yield from facts_true(after.image, before.image, plan)
     yield from tree_kept(after.scene.rootfs, before.scene.rootfs, plan)
     if plan.packages or plan.paths:  # a squash decides nothing, and reads no more than the tree
@@ -42,44 +42,12 @@ def against(after: Sight, before: Sight, plan: Plan) -> Iterator[Finding]:
 
 
 def alone(sight: Sight) -> Iterator[Finding]:
-    """What can be said of an image without its source: only what is wrong by itself."""
+    """What can be said of an image without its source; errors are what keeps it from starting."""
     yield from sight.notes
-    yield from _missing(sight.scene)
-    yield from _records(sight.scene)
-
-
-def _missing(scene: Scene) -> Iterator[Finding]:
-    for missing in linkage.missing(scene.facts.elf, view(scene)):
-        yield Finding(
-            rule="library-missing",
-            severity="warning",
-            path=absolute(missing.needed_by),
-            message=f"needs {missing.name}, which is not in the image",
-        )
-    nodes = scene.rootfs.nodes
-    dangling = [
-        path
-        for path, inode in nodes.items()
-        if inode.kind == "symlink" and scene.rootfs.resolve(path).path is None
-    ]
-    if dangling:
-        yield Finding(
-            rule="dangling-link",
-            severity="note",
-            path=absolute(dangling[0]),
-            message="symlinks lead nowhere",
-            count=len(dangling),
-        )
-
-
-def _records(scene: Scene) -> Iterator[Finding]:
-    """Packages on record of which nothing is there are what a scanner would count in vain."""
-    for package in scene.catalog.packages.values():
-        files = [p for p in package.paths if scene.rootfs.nodes.get(p) is None]
-        if package.paths and len(files) == len(package.paths):
-            yield Finding(
-                rule="record-without-file",
-                severity="warning",
-                message=f"{package.id} is on record, and none of its files is there",
-            )
-    yield from catalog.notes(scene.catalog)
+    yield from claims(sight.image)
+    yield from starts(sight.scene)
+    yield from linked(sight.scene)
+    yield from links_lead(sight.scene)
+    yield from databases(sight.scene.catalog)
+    yield from files_on_record(sight.scene)
+    yield from files_owned(sight.scene)

@@ -2,14 +2,15 @@
 
 Nothing of a removed package survives but what a package on record owns too; every path on record
 is there, those that the source lacked aside; nothing that was owned lost its owner; each record
-that stays says what it said.
+that stays says what it said; and the database contradicts itself nowhere that the source's did
+not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from careen.finding import Finding
+from careen.finding import Finding, Severity
 from careen.packages.catalog import Catalog
 from careen.packages.package import Package
 from careen.plan.closure import Scene
@@ -26,6 +27,7 @@ def records_true(after: Scene, before: Scene, plan: Plan) -> Iterator[Finding]:
     removed = {item.id for item in plan.packages if item.decision == "remove"}
     yield from _packages(after.catalog, plan)
     yield from _records(after, before, removed)
+    yield from _faults(after.catalog, before.catalog)
     for path, inode in after.rootfs.nodes.items():
         owners = before.catalog.owners.get(path, ())
         if not owners or inode.kind == "directory" or path in after.catalog.owners:
@@ -64,6 +66,14 @@ def _records(after: Scene, before: Scene, removed: Collection[str]) -> Iterator[
             yield _error(
                 "unlisted-file", path, f"is of {id}, whose record does not list it any more"
             )
+
+
+def _faults(after: Catalog, before: Catalog) -> Iterator[Finding]:
+    known = {fault for database in before.databases for fault in database.faults}
+    for database in after.databases:
+        for fault in database.faults:
+            severity: Severity = "note" if fault in known else "error"
+            yield Finding(rule="database-fault", severity=severity, message=fault)
 
 
 def _unlisted(package: Package, origin: Package, after: Scene) -> Iterator[Path]:

@@ -19,7 +19,7 @@ from careen.packages.apk.scripts import Member
 from careen.packages.text import lines, text
 from careen.rootfs.path import Path
 
-__all__ = ["WORLD", "edited", "trigger"]
+__all__ = ["WORLD", "answers", "edited", "trigger"]
 
 Changes = dict[Path, bytes]
 WORLD = "etc/apk/world"
@@ -104,12 +104,13 @@ def _world(database: Database, going: _Going) -> Changes:
     """
     if WORLD not in database.paths:
         return {}
-    gone = set(_answers(going.removed)) - set(_answers(going.kept))
+    gone = set(answers(going.removed)) - set(answers(going.kept))
     path = database.paths[WORLD]
     return {path: b"".join(_asked(line, gone) for line in lines(database.contents[path]))}
 
 
-def _answers(records: Iterable[Record]) -> Iterable[str]:
+def answers(records: Iterable[Record]) -> Iterable[str]:
+    """Every name that `world` may call them by."""
     for one in records:
         yield from (one.name, *one.provides)
 

@@ -14,7 +14,7 @@ from functools import partial
 import msgspec
 
 from careen.packages import shells
-from careen.packages.apk import edit, record, scripts
+from careen.packages.apk import edit, faults, record, scripts
 from careen.packages.apk.database import Database
 from careen.packages.apk.record import Record
 from careen.packages.apk.scripts import Archive
@@ -42,6 +42,11 @@ class ApkRecords(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     refused: str
     database: Database
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """See `careen.packages.catalog.Records`."""
+        return tuple(faults.found(self.database))
 
     def relinked(self, dropped: frozenset[Path]) -> Mapping[Path, str | None]:
         """See `careen.packages.catalog.Records`: apk manages no links."""

@@ -30,7 +30,8 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     """`paths` maps a file's name inside the database (`triggers/File`) to where it really is, and
     likewise files that follow it from outside (`etc/shells`); `contents` holds what was read
     there. `rows` are the stanzas of each such name, `standalone` those of `status.d` by file.
-    `info` maps a package's id to its files in `info/` by extension.
+    `info` maps a package's id to its files in `info/` by extension, `strays` are the files there,
+    and the digests in `status.d`, of which no package is on record (`info/NAME.*`).
     """
 
     paths: Mapping[str, Path]
@@ -39,4 +40,5 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     rows: Mapping[str, tuple[Row, ...]]
     standalone: Mapping[Path, Row]
     info: Mapping[str, Mapping[str, Path]]
+    strays: tuple[str, ...]
     alternatives: tuple[Alternative, ...]

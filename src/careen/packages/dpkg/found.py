@@ -12,7 +12,7 @@ from careen.errors import FormatError
 from careen.packages.dpkg.listing import Listing, assign, groups, listing, sums
 from careen.packages.dpkg.record import Record, record
 from careen.packages.dpkg.stanza import Fields, cut, parse
-from careen.packages.source import Source, some
+from careen.packages.source import Source
 from careen.packages.text import text
 from careen.rootfs.path import Path, name
 
@@ -44,8 +44,6 @@ def from_status(
     lists = groups(source)
     present = [one for one in records if one.installed]
     bases = dict(zip((id(one) for one in present), assign(present, lists), strict=True))
-    if strays := sorted(set(lists) - set(bases.values())):
-        source.notes.append(f"no package of the database has these in info/: {some(strays)}")
     return [
         Found(record=one, listing=listing(source, lists.get(bases.get(id(one), ""), {})))
         for one in records

@@ -8,14 +8,14 @@ refused for editing: its packages stay, whole.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
 from careen.errors import CareenError, within
 from careen.packages import shells
-from careen.packages.dpkg import alternatives, edit
+from careen.packages.dpkg import alternatives, edit, faults
 from careen.packages.dpkg.alternatives import Alternative
 from careen.packages.dpkg.database import Database, Row
 from careen.packages.dpkg.found import (
@@ -26,6 +26,7 @@ from careen.packages.dpkg.found import (
     identified,
     stanzas_of,
 )
+from careen.packages.dpkg.listing import groups
 from careen.packages.dpkg.names import Diversion, Names, diversions
 from careen.packages.dpkg.record import relation, source_of
 from careen.packages.dpkg.stanza import Fields, cut, parse
@@ -53,6 +54,11 @@ class DpkgRecords(msgspec.Struct, frozen=True, kw_only=True):
     alternatives: tuple[Alternative, ...]
     refused: str
     database: Database
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """See `careen.packages.catalog.Records`."""
+        return tuple(faults.found(self.database, self.packages))
 
     def relinked(self, dropped: frozenset[Path]) -> Mapping[Path, str | None]:
         """See `careen.packages.catalog.Records`: the links of alternatives whose choice goes."""
@@ -117,9 +123,21 @@ def _records(source: Source) -> DpkgRecords:
             rows={file: table for file, table in rows.items() if table},
             standalone={one.file: _row(one, names) for one in found if one.file is not None},
             info={one.id: one.listing.files for one in found if one.id},
+            strays=tuple(_strays(source, found)),
             alternatives=choices,
         ),
     )
+
+
+def _strays(source: Source, found: Sequence[Found]) -> Iterator[str]:
+    """What stands in `info/`, and the digests in `status.d`, of no package on record."""
+    known = {path for one in found for path in one.listing.files.values()}
+    for base, files in sorted(groups(source).items()):
+        if known.isdisjoint(files.values()):
+            yield f"info/{base}.*"
+    for path in source.children("status.d"):
+        if path.endswith(".md5sums") and path not in known:
+            yield f"status.d/{name(path)}"
 
 
 def _diversions(source: Source) -> tuple[Diversion, ...]:

@@ -62,6 +62,13 @@ class RpmRecords(msgspec.Struct, frozen=True, kw_only=True):
         """
         return True
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """See `careen.packages.catalog.Records`; of SQLite's kind alone."""
+        if self.database is None:
+            return ()
+        return tuple(sqlite.faults(self.database.content, self.database.keys))
+
     def relinked(self, dropped: frozenset[Path]) -> Mapping[Path, str | None]:
         """No symlinks: rpm manages none beside its packages' own."""
         return {}
@@ -171,6 +178,7 @@ def _database(
         path=path,
         content=content,
         rows={package.id: one.row for package, one in zip(packages, records, strict=True)},
+        keys={one.row: (one.name, len(one.files)) for one in records},
         beside=tuple(file for file in beside if file in source.rootfs),
         shells=_shells(source, packages),
     )

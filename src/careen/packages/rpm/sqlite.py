@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from careen.errors import FormatError
 from careen.packages.rpm import pages
 
-__all__ = ["headers", "without"]
+__all__ = ["faults", "headers", "without"]
 
 _MAGIC = b"SQLite format 3\0"
 _JOURNAL_MODE, _CHANGES, _VALID_FOR, _VERSION = (
@@ -51,6 +51,45 @@ def headers(content: bytes) -> list[tuple[int, bytes]]:
     if not all(isinstance(blob, bytes) for _, blob in rows):
         raise FormatError("a header in it is no blob")
     return rows
+
+
+def faults(content: bytes, keys: Mapping[int, tuple[str, int]]) -> list[str]:
+    """Where the tables that rpm searches by do not fit `Packages`, a sentence each.
+
+    `keys` has for each row the package's name and how many files it lists.
+    """
+    with _opened(content) as connection:
+        tables = _tables(connection)
+        found = [fault for table in tables for fault in _dangling(connection, table)]
+        if "Name" in tables:
+            rows = {
+                (number, _text(key))
+                for key, number in connection.execute("SELECT CAST(key AS BLOB), hnum FROM 'Name'")
+            }
+            found += [
+                f"package {number}, {name}, is not found by its name"
+                for number, (name, _) in keys.items()
+                if (number, name) not in rows
+            ]
+        if "Basenames" in tables:
+            query = "SELECT hnum, COUNT(*) FROM 'Basenames' GROUP BY hnum"
+            counts = dict(connection.execute(query).fetchall())
+            found += [
+                f"{name} lists {files} files, and {counts.get(number, 0)} are found by their names"
+                for number, (name, files) in keys.items()
+                if counts.get(number, 0) != files
+            ]
+    return found
+
+
+def _dangling(connection: sqlite3.Connection, table: str) -> Iterator[str]:
+    """The rows of a table that lead to no package."""
+    query = (
+        f"SELECT hnum, COUNT(*) FROM '{table}' "  # noqa: S608 (a plain word, as _tables found)
+        "WHERE hnum NOT IN (SELECT hnum FROM Packages) GROUP BY hnum ORDER BY hnum"
+    )
+    for number, count in connection.execute(query):
+        yield f"{table} leads to package {number}, which is not on record ({count} rows)"
 
 
 def without(content: bytes, gone: Iterable[int]) -> bytes:
