@@ -97,6 +97,7 @@ class Records:
     files: frozenset[Path] = frozenset([Path("var/db/postinst")])
     notes = ("odd",)
     refused = ""
+    whole = False
 
     def relinked(self, dropped: frozenset[Path]) -> dict[Path, str | None]:
         raise AssertionError("an inspection changes nothing")

@@ -216,6 +216,7 @@ class _Closing:
         self.going = going
         self.policy = options.policy
         self.by_package = options.granularity == "package"
+        self.indivisible = scene.catalog.indivisible
         self.execution = scene.execution
         self.providers = _providers(scene.catalog)
         self.paths: dict[Path, Because] = {}
@@ -266,7 +267,8 @@ class _Closing:
     def use(self, id: str, because: Because, *, whole: bool = False) -> None:
         """A package stays; `whole`, or at package granularity, with all that it owns."""
         package = self.catalog.packages[id]
-        grown = (whole or self.by_package) and id not in self.whole
+        whole = whole or self.by_package or id in self.indivisible
+        grown = whole and id not in self.whole
         if id not in self.packages or grown:
             self.packages.setdefault(id, because)
             if grown:
@@ -316,6 +318,7 @@ class _Closing:
 
         Nothing ran a script there, so its interpreter is not needed. One document may be lost, with
         the link to it: what must accompany a package is its copyright, or a directory of documents.
+        An indivisible package keeps the link, so what that leads to.
         """
         found = self.rootfs.resolve(absolute(path))
         if found.path is None or path in self.going.paths:
@@ -326,6 +329,7 @@ class _Closing:
             owners = self.catalog.owners.get(target, ())
             kind = self.rootfs.nodes[target].kind
             lesser = is_documentation(path) and is_documentation(target) and kind != "directory"
+            lesser = lesser and package.id not in self.indivisible
             if package.id in owners or (lesser and name(target) != "copyright"):
                 continue
             self.paths.setdefault(target, because)

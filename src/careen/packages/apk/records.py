@@ -43,6 +43,11 @@ class ApkRecords(msgspec.Struct, frozen=True, kw_only=True):
     refused: str
     database: Database
 
+    @property
+    def whole(self) -> bool:
+        """See `careen.packages.catalog.Records`: a list of files may lose single ones."""
+        return False
+
     def relinked(self, dropped: frozenset[Path]) -> Mapping[Path, str | None]:
         """See `careen.packages.catalog.Records`: apk manages no links."""
         return {}
