@@ -7,7 +7,8 @@ import pytest
 from careen import tools
 
 PACKAGES = {
-    "package manager": "apt apt-utils dpkg python3-pip npm rpm dnf dnf5 tdnf microdnf zypper php-pear",
+    "package manager": "apt apt-utils dpkg python3-pip npm rpm dnf dnf5 tdnf microdnf zypper "
+    "php-pear",
     "interpreter": "perl perl-base perl-interpreter platform-python python3 python3.11 "
     "python3.11-minimal python3-minimal mawk openjdk-17-jre-headless default-jre",
     "network tool": "curl curl-minimal wget netcat-openbsd nmap-ncat openssh-client "

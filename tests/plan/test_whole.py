@@ -176,3 +176,13 @@ def test_a_database_that_is_not_edited_keeps_its_packages_shells_and_caches() ->
     for pattern in ("spare", "/usr/bin/spare", "/usr/bin/bash"):
         with pytest.raises(SourceError, match="ndb kind"):
             drawn(source, ["/usr/bin/app"], drop=(pattern,))
+
+
+def test_a_path_that_a_package_asks_for_is_answered_by_its_owner() -> None:
+    shell, app = (
+        Pkg("bash", files=["/usr/bin/sh"]),
+        Pkg("app", ["/usr/bin/app"], requires=["/bin/sh"]),
+    )
+    source = scene([shell, app], Lnk("bin", "usr/bin"), Dir("usr/bin"))
+    assert decisions(drawn(source, ["/usr/bin/app"]))["bash"] == "remove"
+    assert decisions(drawn(source, ["/usr/bin/app"], policy="conservative"))["bash"] == "keep"

@@ -357,7 +357,10 @@ class _Closing:
         phrase = f"{package.id} depends on it"
         because = Because(rule="depends", phrase=phrase, origin=f"package:{package.id}")
         for wanted in group:
-            for id in self.providers.get(wanted, ()):
+            answering = [*self.providers.get(wanted, ())]
+            if wanted.startswith("/"):
+                answering += self.catalog.owners.get(self.rootfs.canonical(wanted), ())
+            for id in answering:
                 self.use(id, because, whole=True)
 
     def _libraries(self, path: Path) -> None:
