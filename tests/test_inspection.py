@@ -98,6 +98,7 @@ class Records:
     notes = ("odd",)
     faults = ()
     refused = ""
+    whole = False
 
     def relinked(self, dropped: frozenset[Path]) -> dict[Path, str | None]:
         raise AssertionError("an inspection changes nothing")

@@ -20,25 +20,26 @@ _VERSION = r"-?[0-9.]*"
 _PACKAGES: dict[Kind, str] = {
     "package manager": (
         "apt|apt-utils|aptitude|aptitude-common|dpkg|dselect|synaptic|snapd|flatpak|apk-tools|rpm|dnf|yum|zypper|"
-        "python3?-pip(-whl)?|pipx|npm|yarnpkg|composer|rubygems|luarocks|cpanminus|microdnf|dnf5|"
+        "python3?-pip(-whl)?|pipx|npm|yarnpkg|composer|rubygems|luarocks|cpanminus|microdnf|dnf5|python3-dnf|"
         "tdnf|opkg|pacman|conda|php-pear|python3?-easy-install|apk-tools-static"
     ),
     "interpreter": (
-        f"python{_VERSION}(-minimal)?|pypy{_VERSION}|perl|perl-base|ruby{_VERSION}|nodejs|"
+        f"python{_VERSION}(-minimal)?|pypy{_VERSION}|platform-python|perl(-base|-interpreter)?|"
+        f"ruby{_VERSION}|nodejs|"
         f"php{_VERSION}(-cli)?|lua{_VERSION}|luajit|tcl{_VERSION}|tclsh|guile-[0-9.]+|gawk|mawk|"
         "original-awk|expect|bc|dc|m4|(default|openjdk-[0-9]+)-jre(-headless)?|deno|r-base-core|"
         "julia|octave|dotnet-runtime-.*|mono-runtime|erlang-base|elixir|quickjs|jruby|raku"
     ),
     "network tool": (
-        "curl|wget|netcat-(openbsd|traditional)|ncat|nmap|socat|telnet|inetutils-.*|tnftp|ftp|"
-        "lftp|tftp.*|openssh-(client|server|sftp-server)|dropbear.*|iputils-.*|iproute2|"
-        "net-tools|dnsutils|bind9-(dnsutils|host)|knot-dnsutils|tcpdump|traceroute|mtr(-tiny)?|"
+        "curl(-minimal)?|wget|netcat-(openbsd|traditional)|ncat|nmap(-ncat)?|socat|telnet|inetutils-.*|tnftp|ftp|"
+        "lftp|tftp.*|openssh-(clients?|server|sftp-server)|dropbear.*|iputils(-.*)?|iproute2?|"
+        "net-tools|dnsutils|bind-utils|bind9-(dnsutils|host)|knot-dnsutils|tcpdump|traceroute|mtr(-tiny)?|"
         "rsync|whois|iptables|nftables|aria2|proxychains4?"
     ),
     "editor": "ed|nano|vim(-.*)?|nvi|emacs.*|joe|jed|mcedit|mc|neovim|micro|busybox-vi",
     "compiler": (
         f"(gcc|g[+][+]|cpp|gfortran|gobjc|gccgo|clang|llvm|tcc|ldc|gdc|ghc){_VERSION}(-.*-linux-gnu.*)?|"
-        "binutils(-.*-linux-gnu.*)?|build-essential|make|cmake|rustc|cargo|golang(-.*)?-go|golang|"
+        "gcc-c[+][+]|binutils(-.*-linux-gnu.*)?|build-essential|make|cmake|rustc|cargo|golang(-.*)?-go|golang|"
         f"(default|openjdk-[0-9]+)-jdk(-headless)?|nasm|yasm|ocaml|dpkg-dev"
     ),
 }

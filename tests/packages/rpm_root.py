@@ -167,11 +167,16 @@ def ndb(blobs: Sequence[bytes]) -> bytes:
     return (b"".join(slots) + free * (254 - len(blobs))) + content
 
 
-def redhat(
+def redhat(packages: Sequence[Pkg], *nodes: Node, **more: Any) -> Rootfs:
+    """`packages` installed, as `table` has them."""
+    return rootfs(table(packages, *nodes, **more))
+
+
+def table(
     packages: Sequence[Pkg], *nodes: Node, content: bytes | None = None, file: str = DATABASE
-) -> Rootfs:
+) -> list[Node]:
     """`packages` installed, with their files; `content` is the database when it is another."""
-    table = [Reg(file, database(packages) if content is None else content), *nodes]
-    named = {node.name for node in table}
+    first = [Reg(file, database(packages) if content is None else content), *nodes]
+    named = {node.name for node in first}
     files = {name[1:]: name for one in packages for name in one.files if name[-1] != "/"}
-    return rootfs([*table, *(Reg(name, text) for name, text in files.items() if name not in named)])
+    return [*first, *(Reg(name, text) for name, text in files.items() if name not in named)]

@@ -8,10 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -23,28 +20,13 @@ from careen.rootfs import path as paths
 from tests.judges import needs
 from tests.on_disk import merged
 from tests.packages.rpm_root import ndb
+from tests.rpm_image import HOME, Spec, berkeley, built, install, on, query, verified
 
 pytestmark = [
     needs("rpmbuild"),
     pytest.mark.skipif(os.geteuid() != 0, reason="rpm enters another root only as root"),
 ]
 SYFT = Path(sys.executable).with_name("syft")
-HOME = "var/lib/rpm"
-
-
-@dataclass(frozen=True)
-class Spec:
-    """A package as a spec file describes it; `files` are lines of its %files."""
-
-    name: str
-    files: Sequence[str] = ()
-    tags: Sequence[str] = ()
-    scripts: str = ""
-    arch: str = "noarch"
-
-    @property
-    def id(self) -> str:
-        return f"{self.name}.{self.arch}" if self.arch == "i686" else self.name
 
 
 def plain(name: str) -> Spec:
@@ -87,88 +69,19 @@ REMOVED = frozenset(
     + [f"nato-{name}" for name in WORDS.split()[::2]]
 )
 KEPT = sorted(spec.id for spec in SPECS if spec.id not in REMOVED)
-LABEL = "%{NAME} %{EVR} %{ARCH}\n"
-
-
-def run(*command: str | Path) -> str:
-    """What a tool prints; rpm -Va fails when it finds something."""
-    done = subprocess.run(
-        command, capture_output=True, check=False, text=True, env={**os.environ, "LC_ALL": "C"}
-    )
-    assert done.returncode == 0 or "-Va" in command, done.stderr
-    return done.stdout
-
-
-def on(root: Path, *arguments: str | Path) -> str:
-    return run("rpm", "--root", root, "--dbpath", f"/{HOME}", *arguments)
-
-
-def query(root: Path, *options: str) -> list[str]:
-    return sorted(on(root, "-qa", "--qf", LABEL, *options).splitlines())
-
-
-def verified(root: Path) -> list[str]:
-    return sorted(on(root, "-Va", "--nodeps", "--noscripts").splitlines())
-
-
-def spec_file(specs: Sequence[Spec]) -> str:
-    """One spec file, with a subpackage for each: rpmbuild makes all at once."""
-    head = (
-        "Name: family\nVersion: 1.0\nRelease: 1\nSummary: all\nLicense: none\n%description\nall\n"
-    )
-    body, install = "", "%install\nmkdir -p %{buildroot}\n"
-    for spec in specs:
-        arch = "BuildArch: noarch\n" if spec.arch == "noarch" else ""
-        tags = "".join(f"{tag}\n" for tag in spec.tags)
-        body += f"%package -n {spec.name}\nSummary: {spec.name}\n{arch}{tags}"
-        body += f"%description -n {spec.name}\nIt is {spec.name}.\n"
-        body += spec.scripts.format(name=spec.name)
-        body += f"%files -n {spec.name}\n" + "".join(f"{line}\n" for line in spec.files)
-        for line in spec.files:
-            file = f"%{{buildroot}}{line.split()[-1]}"
-            if line.startswith("%dir"):
-                install += f"mkdir -p {file}\n"
-            else:
-                install += f"mkdir -p $(dirname {file})\necho {line.split()[-1]} > {file}\n"
-    return head + body + install
-
-
-def built(folder: Path, specs: Sequence[Spec], target: str) -> list[Path]:
-    folder.mkdir()
-    (folder / "family.spec").write_text(spec_file(specs))
-    define = ["_topdir " + str(folder), "debug_package %{nil}", "__os_install_post %{nil}"]
-    options = [part for one in define for part in ("--define", one)]
-    run("rpmbuild", "-bb", "--quiet", f"--target={target}-linux", *options, folder / "family.spec")
-    return sorted(folder.rglob("*.rpm"))
 
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("rpms")
-    found = built(folder / "64", [spec for spec in SPECS if spec.arch != "i686"], "x86_64")
-    return found + built(folder / "32", [spec for spec in SPECS if spec.arch == "i686"], "i686")
+    return built(tmp_path_factory.mktemp("rpms"), SPECS)
 
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory, packages: list[Path]) -> Path:
-    root = tmp_path_factory.mktemp("installed")
-    options = ["--nodeps", "--noscripts", "--notriggers", "--ignorearch", "--nosignature"]
-    on(root, "-i", *options, *packages)
-    key = root.parent / "key.asc"
-    if shutil.which("gpg"):
-        key.write_text(public_key(root.parent))
-        on(root, "--import", key)
+    root = tmp_path_factory.mktemp("installed") / "root"
+    root.mkdir()
+    install(root, packages)
     return root
-
-
-def public_key(folder: Path) -> str:
-    home = folder / "gpg"
-    home.mkdir(mode=0o700)
-    gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet"]
-    run(*gpg, "--passphrase", "", "--quick-gen-key", "nobody <n@example.org>", "rsa2048")
-    armoured = run(*gpg, "--armor", "--export")
-    run("gpgconf", "--homedir", str(home), "--kill", "all")
-    return armoured
 
 
 def records(root: Path) -> RpmRecords:
@@ -365,16 +278,8 @@ def test_rpm_and_careen_read_the_same_berkeley_db(
     """Berkeley DB writes it, as rpm did: a header by its number, in the machine's byte order."""
     found = records(installed)
     assert found.database is not None
-    endian: Literal["little", "big"] = "little" if order == "1234" else "big"
     rows = sqlite.headers(found.database.content)
-    text = (
-        f"VERSION=3\nformat=bytevalue\ntype=hash\ndb_lorder={order}\ndb_pagesize=4096\nHEADER=END\n"
-    )
-    for number, blob in [(0, len(rows).to_bytes(4, endian)), *rows]:
-        text += f" {number.to_bytes(4, endian).hex()}\n {blob.hex()}\n"
-    file = tmp_path / HOME / "Packages"
-    file.parent.mkdir(parents=True)
-    subprocess.run(["db_load", file], input=f"{text}DATA=END\n".encode(), check=True)
+    berkeley(rows, tmp_path / HOME / "Packages", order)
     read = rpm.read(merged(tmp_path))
     assert read is not None
     assert read.unsupported == ""

@@ -22,9 +22,7 @@ ROWS: dict[str, tuple[list[str], list[tuple[str, ...]]]] = {
         [("executed", "/usr/bin/app")],
     ),
     "executed in vain": (
-        [
-            '7 execve("/bin/app", ["app"], 0x7ff /* 3 vars */) = -1 ENOENT (No such file or directory)'
-        ],
+        ['7 execve("/bin/app", ["app"], 0x7ff /* 3 vars */) = -1 ENOENT (No such file)'],
         [("missing", "/bin/app")],
     ),
     "opened, and where it led": (

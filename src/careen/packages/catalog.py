@@ -42,6 +42,13 @@ class Records(Protocol):
     def refused(self) -> str:
         """Why nothing may be removed from it, "" when it may be edited."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether a package on record keeps every path.
+
+        rpm's headers are signed, so a record cannot lose single paths.
+        """
+
     def relinked(self, dropped: frozenset[Path]) -> Mapping[Path, str | None]:
         """The symlinks that it manages and that change when `dropped` goes.
 
@@ -63,14 +70,25 @@ class Records(Protocol):
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """`owners` maps a canonical path to the ids of all packages that list it.
 
-    `unsupported` says of each database why nothing may be decided about the image's files: it
-    cannot be read in full, or it is one that no plan may change.
+    `unsupported` says of each database that cannot be read in full why: nothing may be decided
+    about the image's files then.
     """
 
     databases: tuple[Records, ...]
     packages: Mapping[str, Package]
     owners: Mapping[Path, tuple[str, ...]]
     unsupported: tuple[str, ...] = ()
+
+    @property
+    def indivisible(self) -> frozenset[str]:
+        """The packages, by id, that go whole or keep every path (`Records.whole`)."""
+        kinds = {
+            package.database
+            for database in self.databases
+            if database.whole
+            for package in database.packages
+        }
+        return frozenset(id for id, one in self.packages.items() if one.database in kinds)
 
 
 def of(databases: Sequence[Records], unsupported: Sequence[str] = ()) -> Catalog:
@@ -104,7 +122,7 @@ def read(rootfs: Rootfs) -> Catalog:
     for word, database in found.items():
         if database is not None:
             databases.append(qualified(database, word) if databases else database)
-    return of(databases, [rpms.unsupported or _READ_ONLY] if rpms is not None else [])
+    return of(databases, [rpms.unsupported] if rpms is not None and rpms.unsupported else [])
 
 
 def footprint(package: Package, rootfs: Rootfs) -> tuple[int, int]:
@@ -120,7 +138,3 @@ def notes(catalog: Catalog) -> Iterator[Finding]:
     told = [message for one in databases for message in (*one.notes, *one.faults)]
     for message in (*told, *catalog.unsupported):
         yield Finding(rule="package-database", severity="note", message=message)
-
-
-# A signed header lists a package's files, so none of a kept package may go: no plan says so yet.
-_READ_ONLY = "the image has an rpm database, which this version reads and does not edit"

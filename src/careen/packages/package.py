@@ -19,7 +19,8 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
 
     `paths` are canonical (no name through a link, diversions mapped) and include directories and
     what is absent from the image; `conffiles` is a subset. `depends` are the declared
-    alternatives, each group a tuple of package names (`Depends` and `Pre-Depends`). `source` and
+    alternatives, each group a tuple of package names (`Depends` and `Pre-Depends`), or with rpm
+    of names that packages provide and of absolute paths. `source` and
     `source_version` are the source package's, and the package's own where the record does not
     say. `status` is the database's own word (`install ok installed`), "" in a database that has
     none. `unreadable` says why the package cannot be

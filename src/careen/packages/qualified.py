@@ -46,6 +46,11 @@ class Qualified(msgspec.Struct, frozen=True, kw_only=True):
         """See `Records`."""
         return self.records.refused
 
+    @property
+    def whole(self) -> bool:
+        """See `Records`."""
+        return self.records.whole
+
     def relinked(self, dropped: frozenset[Path]) -> Mapping[Path, str | None]:
         """See `Records`."""
         return self.records.relinked(dropped)

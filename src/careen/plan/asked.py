@@ -8,11 +8,12 @@ import msgspec
 
 from careen.errors import SourceError
 from careen.packages.catalog import Catalog
+from careen.packages.package import Package
 from careen.plan.closure import Scene
 from careen.plan.selection import Selection
 from careen.rootfs.path import Path, absolute
 
-__all__ = ["Asked", "of", "untouchable"]
+__all__ = ["Asked", "of", "stuck", "untouchable"]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,13 +34,14 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 def of(scene: Scene, keep: Selection, drop: Selection) -> Asked:
     """What `drop` names; SourceError when it cannot go, or when `keep` names it too."""
     return Asked(
-        packages=dict(_packages(scene.catalog, keep, drop)),
+        packages=dict(_packages(scene, keep, drop)),
         paths=dict(_paths(scene, keep, drop)),
     )
 
 
-def _packages(catalog: Catalog, keep: Selection, drop: Selection) -> Iterator[tuple[str, str]]:
-    for id, package in catalog.packages.items():
+def _packages(scene: Scene, keep: Selection, drop: Selection) -> Iterator[tuple[str, str]]:
+    indivisible = scene.catalog.indivisible
+    for id, package in scene.catalog.packages.items():
         pattern = drop.package(package)
         if pattern is None:
             continue
@@ -51,6 +53,8 @@ def _packages(catalog: Catalog, keep: Selection, drop: Selection) -> Iterator[tu
                 f"{id} cannot be dropped ({pattern}): its record cannot be edited, "
                 f"{package.unreadable}"
             )
+        if id in indivisible and (why := stuck(package, scene, keep)):
+            raise SourceError(f"{id} cannot be dropped ({pattern}): it goes whole, and {why}")
         yield id, pattern
 
 
@@ -72,11 +76,28 @@ def _paths(scene: Scene, keep: Selection, drop: Selection) -> Iterator[tuple[Pat
         yield path, pattern
 
 
+def stuck(package: Package, scene: Scene, keep: Selection) -> str:
+    """Which file of a package must stay and why, "" when all may go with it."""
+    for path in package.paths:
+        inode = scene.rootfs.nodes.get(path)
+        if inode is None or inode.kind == "directory":
+            continue
+        if pattern := keep.path(path):
+            return f"{absolute(path)} is asked for ({pattern})"
+        if _is_database(path, scene.catalog):
+            return f"{absolute(path)} is the package database's"
+    return ""
+
+
 def untouchable(path: Path, catalog: Catalog) -> str:
     """Why a path must stay whatever anybody asks, "" when it may go."""
-    if any(path in database.files for database in catalog.databases):
+    if _is_database(path, catalog):
         return "it is the package database's, which changes only with the packages"
     for id in catalog.owners.get(path, ()):
         if catalog.packages[id].unreadable:
             return f"the record of {id} cannot be edited, {catalog.packages[id].unreadable}"
     return ""
+
+
+def _is_database(path: Path, catalog: Catalog) -> bool:
+    return any(path in database.files for database in catalog.databases)

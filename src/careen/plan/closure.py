@@ -219,6 +219,7 @@ class _Closing:
         self.going = going
         self.policy = options.policy
         self.by_package = options.granularity == "package"
+        self.indivisible = scene.catalog.indivisible
         self.execution = scene.execution
         self.providers = _providers(scene.catalog)
         self.paths: dict[Path, Because] = {}
@@ -269,7 +270,8 @@ class _Closing:
     def use(self, id: str, because: Because, *, whole: bool = False) -> None:
         """A package stays; `whole`, or at package granularity, with all that it owns."""
         package = self.catalog.packages[id]
-        grown = (whole or self.by_package) and id not in self.whole
+        whole = whole or self.by_package or id in self.indivisible
+        grown = whole and id not in self.whole
         if id not in self.packages or grown:
             self.packages.setdefault(id, because)
             if grown:
@@ -319,6 +321,7 @@ class _Closing:
 
         Nothing ran a script there, so its interpreter is not needed. One document may be lost, with
         the link to it: what must accompany a package is its copyright, or a directory of documents.
+        An indivisible package keeps the link, so what that leads to.
         """
         found = self.rootfs.resolve(absolute(path))
         if found.path is None or path in self.going.paths:
@@ -329,6 +332,7 @@ class _Closing:
             owners = self.catalog.owners.get(target, ())
             kind = self.rootfs.nodes[target].kind
             lesser = is_documentation(path) and is_documentation(target) and kind != "directory"
+            lesser = lesser and package.id not in self.indivisible
             if package.id in owners or (lesser and name(target) != "copyright"):
                 continue
             self.paths.setdefault(target, because)
@@ -356,7 +360,10 @@ class _Closing:
         phrase = f"{package.id} depends on it"
         because = Because(rule="depends", phrase=phrase, origin=f"package:{package.id}")
         for wanted in group:
-            for id in self.providers.get(wanted, ()):
+            answering = [*self.providers.get(wanted, ())]
+            if wanted.startswith("/"):
+                answering += self.catalog.owners.get(self.rootfs.canonical(wanted), ())
+            for id in answering:
                 self.use(id, because, whole=True)
 
     def _libraries(self, path: Path) -> None:

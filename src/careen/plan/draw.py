@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -115,7 +115,11 @@ def _closed(scene: Scene, profile: Profile, wanted: _Wanted, options: Options) -
         Going(
             packages=frozenset(wanted.asked.packages),
             paths=files | free if forced else files,
-            idle=frozenset(wanted.shells[path] for path in free & wanted.shells.keys()),
+            idle=frozenset(
+                target
+                for path, target in wanted.shells.items()
+                if path in free and not _is_bound(scene, [path, target])
+            ),
         ),
         options,
     )
@@ -148,6 +152,12 @@ def _findings(drops: Drops, wanted: _Wanted) -> Iterator[Finding]:
     yield from findings.about_asked(scene, closure, wanted.asked, wanted.keep, wanted.drop)
     yield from shells.findings(drops, wanted.shells, needed, wanted.keep)
     yield from applets.findings(closure, wanted.applets)
+
+
+def _is_bound(scene: Scene, paths: Iterable[Path]) -> bool:
+    """Whether a package that goes whole or stays whole owns one of the paths."""
+    owners = {id for path in paths for id in scene.catalog.owners.get(path, ())}
+    return not owners.isdisjoint(scene.catalog.indivisible)
 
 
 def _removed(scene: Scene, closure: Closure, asked: Asked) -> dict[str, str]:
@@ -194,6 +204,12 @@ def _leads_on(drops: Drops, path: Path) -> bool:
 def _drop_asked(drops: Drops, asked: Asked) -> None:
     """Children before their directories, which go once they are empty."""
     for path, pattern in reversed(list(asked.paths.items())):
+        bound = "" if drops.is_directory(path) else drops.bound(path)
+        if bound:
+            raise SourceError(
+                f"{absolute(path)} cannot be dropped ({pattern}): {bound} owns it and stays whole, "
+                f"{_why(drops.closure, bound)}; drop the package, or leave the path"
+            )
         if not any(drops.stays(child) for child in drops.scene.rootfs.children(path)):
             drops.drop(path, f"asked for: {pattern}")
 

@@ -16,7 +16,7 @@ class Drops:
 
     `partial` are packages that were to go and of which something stays; `targets` the symlinks
     that stay and lead elsewhere. What is `untouchable`, a database's own files too, never goes
-    from here: their edit decides on those.
+    from here: their edit decides on those. Nor does what is `bound` to a package on record.
     """
 
     def __init__(self, scene: Scene, closure: Closure, removed: dict[str, str]) -> None:
@@ -26,11 +26,17 @@ class Drops:
         self.partial: dict[str, str] = {}
         self.reasons: dict[Path, str] = {}
         self.targets: Mapping[Path, str] = {}
+        self._indivisible = scene.catalog.indivisible
 
     def drop(self, path: Path, reason: str) -> None:
         """A path goes, if it is there and may go."""
-        if self.stays(path) and not untouchable(path, self.scene.catalog):
+        may_go = not untouchable(path, self.scene.catalog) and not self.bound(path)
+        if self.stays(path) and may_go:
             self.reasons[path] = reason
+
+    def bound(self, path: Path) -> str:
+        """The package that stays on record and keeps every path, this one too; "" for none."""
+        return next((id for id in self.keepers(path) if id in self._indivisible), "")
 
     def stays(self, path: Path) -> bool:
         """Whether the path is there now and will be afterwards."""

@@ -43,11 +43,13 @@ def caches(drops: Drops) -> None:
     rules = [(glob.parse(text), "a package manager's cache, list or log") for text in CACHES]
     rules += [
         (glob.parse(text), f"a cache of {package}, which goes")
-        for package, text in TOOL_CACHES.items()
+        for package, texts in TOOL_CACHES.items()
+        for text in texts
         if package in names
     ]
-    for folder in ("var/cache", "var/lib/apt", "var/log"):
-        for path in drops.scene.rootfs.below(Path(folder)):
+    folders = {pattern.text.partition("*")[0].rpartition("/")[0] for pattern, _ in rules}
+    for folder in sorted(folders):
+        for path in drops.scene.rootfs.below(normal(folder)):
             reason = next((reason for pattern, reason in rules if pattern.covers(path)), None)
             used = bool(drops.keepers(path)) or path in drops.closure.paths
             if reason is not None and not used and not drops.is_directory(path):

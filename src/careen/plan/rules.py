@@ -7,6 +7,7 @@ import msgspec
 from careen.rootfs.path import Path
 
 __all__ = [
+    "BASE_PACKAGES",
     "BUILTINS",
     "CACHES",
     "COMPANIONS",
@@ -52,9 +53,37 @@ _ALPINE_DATA = {
     "mailcap": "/etc/mime.types",
     "tzdata": "time zones",
 }
+_RPM_DATA = {
+    "ca-certificates": "the certificates that outgoing TLS trusts",
+    "ca-certificates-mozilla": "the certificates that outgoing TLS trusts",
+    "crypto-policies": "what TLS libraries read their defaults from",
+    "iana-etc": "/etc/protocols and /etc/services",
+    "iso-codes": "names of countries and languages",
+    "mailcap": "/etc/mime.types",
+    "netcfg": "/etc/protocols and /etc/services",
+    "publicsuffix-list": "the list of public suffixes",
+    "publicsuffix-list-dafsa": "the list of public suffixes",
+    "setup": "/etc/protocols and /etc/services",
+    "shared-mime-info": "the database of file types",
+    "timezone": "time zones",
+    "tzdata": "time zones",
+}
 
-DATA_PACKAGES = {"apk": _ALPINE_DATA, "dpkg": _DEBIAN_DATA, "dpkg-status.d": _DEBIAN_DATA}
+DATA_PACKAGES = {
+    "apk": _ALPINE_DATA,
+    "dpkg": _DEBIAN_DATA,
+    "dpkg-status.d": _DEBIAN_DATA,
+    "rpm": _RPM_DATA,
+}
 """Packages of plain data that programs reach for silently, and what is in each, by database."""
+
+BASE_PACKAGES = {
+    "rpm": {"filesystem": "the directories and links by which other packages list their files"}
+}
+"""Packages without which the others' records are not true, by database: they stay whatever is used.
+
+An rpm record keeps the names that it lists: /bin/x is missing when the link /bin goes.
+"""
 
 
 class Companion(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +105,22 @@ COMPANIONS = (
         of=("libc6",),
         package="libgcc-s1",
         why="libc6 loads libgcc_s.so.1 by name when a thread is cancelled or exits",
+    ),
+    Companion(
+        of=("glibc",),
+        package="libgcc",
+        why="glibc loads libgcc_s.so.1 by name when a thread is cancelled or exits",
+    ),
+    Companion(
+        of=("glibc",),
+        package="libgcc_s1",
+        why="glibc loads libgcc_s.so.1 by name when a thread is cancelled or exits",
+    ),
+    Companion(
+        of=("gnutls",),
+        package="p11-kit-trust",
+        why="GnuTLS finds ca-certificates through its module p11-kit-trust.so",
+        when="ca-certificates",
     ),
     Companion(
         of=("libssl1.1", "libssl3", "libssl3t64"),
@@ -196,20 +241,35 @@ CACHES = (
     "/var/cache/apk/**",
     "/var/cache/apt/*.bin",
     "/var/cache/apt/archives/**",
+    "/var/cache/dnf/**",
+    "/var/cache/libdnf5/**",
+    "/var/cache/tdnf/**",
+    "/var/cache/yum/**",
+    "/var/cache/zypp/**",
     "/var/lib/apt/lists/**",
     "/var/log/alternatives.log",
     "/var/log/apk.log",
     "/var/log/apt/**",
     "/var/log/bootstrap.log",
+    "/var/log/dnf*.log*",
     "/var/log/dpkg.log",
+    "/var/log/hawkey.log*",
+    "/var/log/yum.log*",
+    "/var/log/zypp/**",
+    "/var/log/zypper.log*",
 )
 """What a package manager left behind and no program reads: globs, gone from every image."""
 
 TOOL_CACHES = {
-    "debconf": "/var/cache/debconf/**",
-    "libc-bin": "/var/cache/ldconfig/**",
+    "debconf": ("/var/cache/debconf/**",),
+    "libc-bin": ("/var/cache/ldconfig/**",),
+    "libdnf": ("/var/lib/dnf/**",),
+    "libdnf5": ("/var/lib/dnf/**", "/usr/lib/sysimage/libdnf5/**"),
+    "libzypp": ("/var/lib/zypp/**",),
+    "tdnf": ("/var/lib/tdnf/**", "/usr/lib/sysimage/tdnf/**"),
+    "yum": ("/var/lib/yum/**",),
 }
-"""A cache that only one package reads: gone with it."""
+"""Caches and histories that only one package reads: gone with it."""
 
 _DOCUMENTATION = (
     "usr/share/bug/",

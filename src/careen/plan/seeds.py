@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from careen.plan import services, start
+from careen.plan.asked import stuck
 from careen.plan.closure import Because, Scene, Seed
-from careen.plan.rules import DATA_PACKAGES, IDENTITY
+from careen.plan.rules import BASE_PACKAGES, DATA_PACKAGES, IDENTITY
 from careen.plan.selection import Selection
 from careen.profile import profile as profiles
 from careen.profile.profile import How, Profile
@@ -43,14 +44,20 @@ def _kept(scene: Scene, keep: Selection) -> Iterator[Seed]:
 def packages(scene: Scene, keep: Selection, policy: str) -> Mapping[str, Because]:
     """The packages that stay by decision, by id."""
     found: dict[str, Because] = {}
+    indivisible = scene.catalog.indivisible
     for id, package in scene.catalog.packages.items():
         pattern = keep.package(package)
+        base = BASE_PACKAGES.get(package.database, {}).get(package.name)
         data = DATA_PACKAGES.get(package.database, {}).get(package.name)
         if package.unreadable:
             phrase = f"its record cannot be edited: {package.unreadable}"
             found[id] = Because(rule="unreadable", phrase=phrase)
         elif pattern is not None:
             found[id] = Because(rule="keep", phrase=f"asked for: {pattern}")
+        elif base is not None:
+            found[id] = Because(rule="base", phrase=base)
+        elif id in indivisible and (why := stuck(package, scene, keep)):
+            found[id] = Because(rule="keep", phrase=f"it stays whole or not at all, and {why}")
         elif policy != "strict" and data is not None:
             phrase = f"{data}: programs reach for it silently (policy {policy})"
             found[id] = Because(rule="data", phrase=phrase)

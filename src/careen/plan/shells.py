@@ -103,13 +103,16 @@ def drop(drops: Drops, found: Found, needed: Needs, keep: Selection, options: Op
     for path, target in found.items():
         because = needed.get(path)
         must = held(drops.scene, keep, path, target)
+        bound = drops.bound(target) or drops.bound(path)
         removing = options.shells == "remove" and not is_many(path)
         if removing and drops.stays(path):
             if must:
                 raise SourceError(f"{absolute(path)} cannot go with --shells remove: {must}")
             if because is not None and not options.force:
                 raise SourceError(_refusal(drops, path, because))
-        if not must and (because is None or removing):
+            if bound:
+                raise SourceError(_bound(drops, path, bound))
+        if not must and not bound and (because is None or removing):
             reason = "a shell that nothing uses" if because is None else "a shell, gone by force"
             for step in _gone_with(path, target):
                 drops.drop(step, reason)
@@ -129,12 +132,25 @@ def _refusal(drops: Drops, path: Path, because: Because) -> str:
     )
 
 
+def _bound(drops: Drops, path: Path, id: str) -> str:
+    because = drops.closure.packages[id]
+    return (
+        f"{absolute(path)} cannot go with --shells remove: {_staying(id)}; "
+        f"{told(because, drops.closure, drops.scene.catalog)}; drop the package"
+    )
+
+
+def _staying(id: str) -> str:
+    return f"it stays with {id}, of which no file can go alone" if id else ""
+
+
 def findings(drops: Drops, found: Found, needed: Needs, keep: Selection) -> Iterator[Finding]:
     """Each shell that stays, with the evidence; each that is needed and goes all the same."""
     kept = {found[path] for path in found if drops.stays(path) and not is_many(path)}
     for path, target in found.items():
         because = needed.get(path)
         chain = told(because, drops.closure, drops.scene.catalog) if because is not None else ""
+        bound = drops.bound(target) or drops.bound(path)
         must = held(drops.scene, keep, path, target)
         if not drops.stays(path):
             if chain:
@@ -143,7 +159,7 @@ def findings(drops: Drops, found: Found, needed: Needs, keep: Selection) -> Iter
             message = f"stays for another of its programs, with a shell's code inside: {chain}"
             yield _about("shell-inside", "warning", path, message)
         else:
-            yield _about("shell-kept", "note", path, must or chain)
+            yield _about("shell-kept", "note", path, must or chain or _staying(bound))
     yield from _inside(drops, found)
 
 

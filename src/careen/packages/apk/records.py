@@ -48,6 +48,11 @@ class ApkRecords(msgspec.Struct, frozen=True, kw_only=True):
         """See `careen.packages.catalog.Records`."""
         return tuple(faults.found(self.database))
 
+    @property
+    def whole(self) -> bool:
+        """See `careen.packages.catalog.Records`: a list of files may lose single ones."""
+        return False
+
     def relinked(self, dropped: frozenset[Path]) -> Mapping[Path, str | None]:
         """See `careen.packages.catalog.Records`: apk manages no links."""
         return {}

@@ -60,6 +60,11 @@ class DpkgRecords(msgspec.Struct, frozen=True, kw_only=True):
         """See `careen.packages.catalog.Records`."""
         return tuple(faults.found(self.database, self.packages))
 
+    @property
+    def whole(self) -> bool:
+        """See `careen.packages.catalog.Records`: a list of files may lose single ones."""
+        return False
+
     def relinked(self, dropped: frozenset[Path]) -> Mapping[Path, str | None]:
         """See `careen.packages.catalog.Records`: the links of alternatives whose choice goes."""
         changes: dict[Path, str | None] = {}

@@ -31,7 +31,6 @@ def packages_of(
     several (kernels, an update that broke off), each has all its version in its id, and stays.
     """
     place = functools.cache(rootfs.canonical)
-    owners = _owners(records, place)
     names = Counter(map(_id, records))
     labels = Counter(one.label for one in records)
     packages = []
@@ -50,7 +49,7 @@ def packages_of(
                 paths=tuple(dict.fromkeys(_paths(rootfs, one, place, files))),
                 conffiles=tuple(dict.fromkeys(place(name) for name in one.config - one.ghosts)),
                 provides=one.provides,
-                depends=tuple(_answers(name, place, owners) for name in one.requires),
+                depends=tuple((name,) for name in one.requires),
                 unreadable=refused or _unreadable(one, alone=alone),
             )
         )
@@ -82,20 +81,3 @@ def _folder(rootfs: Rootfs, path: Path) -> Path:
     target = rootfs.resolve(path).path
     is_directory = target is not None and rootfs.nodes[target].kind == "directory"
     return target if target is not None and is_directory else path
-
-
-def _owners(records: Sequence[Record], place: Place) -> dict[Path, tuple[str, ...]]:
-    """The names of the packages that own what any package asks for by its path."""
-    asked = {place(name) for one in records for name in one.requires if name.startswith("/")}
-    owners: dict[Path, dict[str, None]] = {}
-    for one in records:
-        for path in asked.intersection(map(place, one.files)):
-            owners.setdefault(path, {})[one.name] = None
-    return {path: tuple(names) for path, names in owners.items()}
-
-
-def _answers(name: str, place: Place, owners: dict[Path, tuple[str, ...]]) -> tuple[str, ...]:
-    """A dependency as alternatives: the name itself, or the packages that own the path."""
-    if not name.startswith("/"):
-        return (name,)
-    return (name, *owners.get(place(name), ()))
