@@ -272,6 +272,35 @@ def test_distroless_packages_that_lose_a_path() -> None:
     assert changes == {f"{HOME}/status.d/bGliYzY=.md5sums": b""}
 
 
+def test_distroless_packages_own_the_directories_of_their_files() -> None:
+    found = records(rootfs([*DISTROLESS, Reg("usr/lib/libc.so.6"), Dir("usr/lib/empty")]))
+    assert set(found.packages[0].paths) == {"usr/lib/libc.so.6", "usr/lib", "usr"}
+
+
+def test_a_link_to_documents_is_its_packages_by_name() -> None:
+    nodes = [Lnk("usr/share/doc/libc6", "base"), Lnk("usr/lib/libc.so", "libc.so.6")]
+    libc, base = records(rootfs([*DISTROLESS, *nodes])).packages
+    assert "usr/share/doc/libc6" in libc.paths
+    assert "usr/lib/libc.so" not in libc.paths
+    assert base.paths == ()
+
+
+@pytest.mark.parametrize(
+    ("listed", "partly"),
+    [
+        ([], True),
+        (["usr/share/doc/base/copyright", "usr/share/lintian/overrides/base"], True),
+        (["usr/share/doc/base/copyright", "usr/lib/os-release"], False),
+        (["usr/share/doc/other/copyright"], False),
+    ],
+)
+def test_a_package_of_which_documents_alone_are_listed(listed: list[str], partly: bool) -> None:
+    sums = "".join(f"{md5(path)}  {path}\n" for path in listed)
+    found = records(rootfs([*DISTROLESS, Reg(f"{HOME}/status.d/base.md5sums", sums)]))
+    assert [bool(package.partly_listed) for package in found.packages] == [False, partly]
+    assert found.packages[1].unreadable == ""
+
+
 @pytest.mark.parametrize("content", ["", "Nonsense\n", "Package: x\n", Pkg("a").stanza * 2])
 def test_an_unsound_file_in_status_d(content: str) -> None:
     found = records(rootfs([*DISTROLESS, Reg(f"{HOME}/status.d/zz", content)]))

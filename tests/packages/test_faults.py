@@ -113,7 +113,7 @@ def test_distroless_packages_may_have_no_digests() -> None:
     found = dpkg.read(rootfs(nodes))
     assert found is not None
     assert found.faults == ("status.d/gone.md5sums is of no package on record",)
-    assert found.notes == ("cannot be edited, it has no list of files: base",)
+    assert "cannot be edited, it has no list of files: base" in found.notes
 
 
 MUSL = apk_root.Pkg("musl", scripts=["post-install"])

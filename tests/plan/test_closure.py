@@ -547,6 +547,21 @@ def test_data_packages_of_a_distroless_image() -> None:
     assert decisions(drawn(image, ["/x"])) == {"spare": "remove", "tzdata": "keep"}
 
 
+def test_what_a_distroless_record_does_not_tell_stays_unless_people_drop_it() -> None:
+    """netbase's files in /etc are configuration files, which its digests do not list."""
+    document = "usr/share/doc/netbase/copyright"
+    files = {
+        "status.d/netbase": "Package: netbase\nVersion: 1\nArchitecture: all\n",
+        "status.d/netbase.md5sums": f"{'0' * 32}  {document}\n",
+    }
+    image = scene([], [Reg(document), Reg("etc/services")], files=files)
+    plan = drawn(image, ["/x"], policy="strict")
+    assert reasons(plan) == {
+        "netbase": "it may be in use: status.d/ lists no file of it beside documentation"
+    }
+    assert decisions(drawn(image, ["/x"], drop=("netbase",))) == {"netbase": "remove"}
+
+
 def test_what_the_profile_and_the_config_name_in_vain() -> None:
     image = scene([APP], [Dir("data")], execution=Execution(entrypoint=("gone",)))
     used = [

@@ -24,7 +24,8 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     `source_version` are the source package's, and the package's own where the record does not
     say. `status` is the database's own word (`install ok installed`), "" in a database that has
     none. `unreadable` says why the package cannot be
-    edited, "" when it can: such a package stays, whole.
+    edited, "" when it can: such a package stays, whole. `partly_listed` says why what is in use
+    of the package may be missing from `paths`, "" otherwise: it stays unless people drop it.
     """
 
     id: str
@@ -41,3 +42,4 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     provides: tuple[str, ...] = ()
     depends: tuple[tuple[str, ...], ...] = ()
     unreadable: str = ""
+    partly_listed: str = ""

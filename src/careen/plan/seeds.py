@@ -58,6 +58,9 @@ def packages(scene: Scene, keep: Selection, policy: str) -> Mapping[str, Because
             found[id] = Because(rule="base", phrase=base)
         elif id in indivisible and (why := stuck(package, scene, keep)):
             found[id] = Because(rule="keep", phrase=f"it stays whole or not at all, and {why}")
+        elif package.partly_listed:
+            phrase = f"it may be in use: {package.partly_listed}"
+            found[id] = Because(rule="unlisted", phrase=phrase)
         elif policy != "strict" and data is not None:
             phrase = f"{data}: programs reach for it silently (policy {policy})"
             found[id] = Because(rule="data", phrase=phrase)

@@ -51,20 +51,33 @@ def from_status(
 
 
 def from_status_d(source: Source) -> list[Found]:
-    """The packages of `status.d`: a file each, whatever its name, and FILE.md5sums beside it.
-
-    They list no directories, no links and no configuration files: nothing but the digests.
-    """
+    """The packages of `status.d`: a file each, whatever its name, and FILE.md5sums beside it."""
     children = source.children("status.d")
+    digests = {path for path in children if path.endswith(".md5sums")}
+    stanzas = [path for path in children if path not in digests]
     found = []
-    for path in children:
-        if not path.endswith(".md5sums"):
-            one = source.attempt(f"status.d/{name(path)}", partial(_alone, source, path), None)
-            if one is not None:
-                digests = Path(f"{path}.md5sums")
-                listed = sums(source, digests if digests in children else None)
-                found.append(Found(record=one, listing=listed, file=path))
+    for path in stanzas:
+        one = source.attempt(f"status.d/{name(path)}", partial(_alone, source, path), None)
+        if one is not None:
+            beside = Path(f"{path}.md5sums")
+            listed = sums(source, beside if beside in digests else None, _documents(source, one))
+            found.append(Found(record=one, listing=listed, file=path))
+    if found:
+        source.notes.append(
+            "status.d/ lists neither symlinks nor configuration files: those of a package that "
+            "goes stay, but for links that then lead nowhere"
+        )
     return found
+
+
+def _documents(source: Source, record: Record) -> tuple[str, ...]:
+    """/usr/share/doc/NAME where that is a link, to where the package's copyright is.
+
+    Digests do not list it; by its name it is NAME's (Debian Policy 12.5).
+    """
+    path = Path(f"usr/share/doc/{record.name}")
+    inode = source.rootfs.nodes.get(path)
+    return (f"/{path}",) if inode is not None and inode.kind == "symlink" else ()
 
 
 def _alone(source: Source, path: Path) -> Record:

@@ -108,8 +108,8 @@ def _conffiles(path: Path | None, source: Source) -> tuple[str, ...]:
     )
 
 
-def sums(source: Source, path: Path | None) -> Listing:
-    """The listing of a package that has digests alone (`status.d`)."""
+def sums(source: Source, path: Path | None, beside: Iterable[str] = ()) -> Listing:
+    """The listing of a package that has digests alone (`status.d`), and owns `beside` as well."""
     if path is None:
         return Listing(files={})
     try:
@@ -117,8 +117,8 @@ def sums(source: Source, path: Path | None) -> Listing:
             _read(source, path)
     except (FormatError, SourceError) as error:
         return Listing(files={}, trouble=str(error))
-    listed = tuple(text(digested(line)) for line in lines(source.contents[path]))
-    return Listing(files={"md5sums": path}, paths=tuple(filter(None, listed)))
+    listed = [text(digested(line)) for line in lines(source.contents[path])]
+    return Listing(files={"md5sums": path}, paths=(*filter(None, listed), *beside))
 
 
 def digested(line: bytes) -> bytes:

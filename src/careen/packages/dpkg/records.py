@@ -8,7 +8,7 @@ refused for editing: its packages stay, whole.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -32,7 +32,7 @@ from careen.packages.dpkg.record import relation, source_of
 from careen.packages.dpkg.stanza import Fields, cut, parse
 from careen.packages.package import Package
 from careen.packages.source import Source, some
-from careen.rootfs.path import ROOT, Path, name
+from careen.rootfs.path import ROOT, Path, name, parent
 from careen.rootfs.rootfs import Rootfs
 
 __all__ = ["DpkgRecords", "read"]
@@ -228,6 +228,8 @@ def _package(found: Found, names: Names, refused: str) -> Package:
     written = (*record.conffiles.values(), *listing.conffiles)
     conffiles = dict.fromkeys(names.owned(written, record.name))
     paths = {**listed, **conffiles}
+    if found.file is not None:
+        paths |= dict.fromkeys(_folders(paths, names))
     paths.pop(ROOT, None)  # every package lists it
     origin, origin_version = source_of(record)
     return Package(
@@ -249,7 +251,19 @@ def _package(found: Found, names: Names, refused: str) -> Package:
             for group in relation(record.fields.get(field, ""))
         ),
         unreadable=refused or _unreadable(found),
+        partly_listed=_partly_listed(found),
     )
+
+
+def _folders(paths: Iterable[Path], names: Names) -> Iterator[Path]:
+    """The directories of what is there: its package brought them, and digests do not list them."""
+    seen: set[Path] = set()
+    for path in filter(names.present, paths):
+        folder = parent(path)
+        while folder not in seen:
+            seen.add(folder)
+            yield folder
+            folder = parent(folder)
 
 
 def _unreadable(found: Found) -> str:
@@ -263,6 +277,19 @@ def _unreadable(found: Found) -> str:
     if listing.paths is None and record.state != "config-files":
         return "it has no list of files"
     return ""
+
+
+def _partly_listed(found: Found) -> str:
+    """Why the record may not tell what of the package is in use.
+
+    netbase is /etc/protocols and its like; they are configuration files, which no digests list.
+    """
+    documents = f"/usr/share/doc/{found.record.name}"
+    paths = [path for path in found.listing.paths or () if path != documents]
+    beside = (f"{documents}/", "/usr/share/lintian/")
+    if found.file is None or not all(path.startswith(beside) for path in paths):
+        return ""
+    return "status.d/ lists no file of it beside documentation"
 
 
 def _note(source: Source, packages: Sequence[Package]) -> None:
