@@ -53,10 +53,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observed:
-    """Gathers events. `skipped` counts those whose path is relative or has no place in an image."""
+    """Gathers events. `skipped` counts those whose path is relative or has no place in an image.
+
+    `present` and `absent` count those whose path the image has, or has not.
+    """
 
     def __init__(self, rootfs: Rootfs | None = None) -> None:
-        self.skipped = 0
+        self.skipped = self.present = self.absent = 0
         self._rootfs = rootfs
         self._found: dict[How, dict[str, None]] = {}
         self._links: dict[str, str] = {}
@@ -96,11 +99,13 @@ class Observed:
             for hop in place.hops:
                 self._links.setdefault(absolute(hop), _target(hop, rootfs))
         if place.path is not None:
+            self.present += 1
             if event.how != "missing":
                 self._note(event.how, absolute(place.path))
         elif event.how == "missing":
             self._note("missing", absolute(rootfs.canonical(event.path)))
         else:  # it is not in the image, so the run made it
+            self.absent += is_of_images(f"/{normal(event.path)}")
             self._note("made", absolute(rootfs.canonical(event.path)))
 
     def _note(self, how: How, path: str) -> None:

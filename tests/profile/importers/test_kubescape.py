@@ -41,7 +41,7 @@ spec:
       - shop
       path: /usr/bin/python3
     identifiedCallStacks: null
-    imageID: registry.example/app@sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc
+    imageID: registry.example/app@sha256:{DIGEST}
     imageTag: registry.example/app:1
     name: app
     opens:
@@ -67,7 +67,7 @@ spec:
   - name: migrate
     execs:
     - path: /bin/sh
-"""
+""".replace("{DIGEST}", "c" * 64)
 IMAGE = [
     Reg("usr/lib/python3/shop/__init__.py"),
     Reg("usr/lib/python3/flask/__init__.py"),

@@ -115,7 +115,12 @@ class Gathering:
 
     def findings(self, own: Collection[str] = ()) -> tuple[Finding, ...]:
         """What is doubtful. `own` are the digests of the image that the logs should be of."""
-        return (*self._findings, *self._several(), *self._other_image(own))
+        return (
+            *self._findings,
+            *self._several(),
+            *self._other_image(own),
+            *self._elsewhere(),
+        )
 
     def _add(self, item: object) -> int:
         """Take an item in; how many events it is."""
@@ -159,6 +164,14 @@ class Gathering:
         if own and others:
             message = f"the log names another image than --image: {_some(others)}"
             yield _warning("profile-other-image", message, len(others))
+
+    def _elsewhere(self) -> Iterator[Finding]:
+        """A run makes some files of its own; not most of those that it uses."""
+        absent, present = self._observed.absent, self._observed.present
+        if absent > present:
+            message = f"{absent} of {absent + present} paths that the log tells of are not in"
+            message += " --image; is it the image that ran?"
+            yield _warning("profile-path-gone", message, absent)
 
 
 def check(importer: Importer, filters: Filters) -> None:
