@@ -169,12 +169,13 @@ def _paths(checked: Sequence[Checked], gone: Sequence[Gone], limits: Limits) -> 
                 f"{one.name}: {one.gone} of {one.paths} used paths are gone ({percent:.1f} %, "
                 f"{'over' if over else 'within'} the limit of {limits.max_gone:g} %)"
             )
-            first = next(item.path for item in gone if one.name in item.scenarios and not item.now)
-            yield _finding("profile-path-gone", "error" if over else "note", message, first)
+            paths = [item.path for item in gone if one.name in item.scenarios and not item.now]
+            yield _about("profile-path-gone", "error" if over else "note", message, paths)
     renamed = [one for one in gone if one.now]
     if renamed:
         message = f"of another version here: {some([one.now for one in renamed])}"
-        yield _finding("profile-path-renamed", "note", message, renamed[0].path, len(renamed))
+        paths = [one.path for one in renamed]
+        yield _about("profile-path-renamed", "note", message, paths)
 
 
 def _start(profile: Profile, scene: Scene) -> Iterator[Finding]:
@@ -205,7 +206,7 @@ def _platform(profile: Profile, source: Source) -> Iterator[Finding]:
         names = some(sorted({f"{one.name} ({one.image.platform})" for one in others}))
         message = f"recorded on another platform than {source.platform}: {names}"
         severity: Severity = "error" if every else "warning"
-        yield _finding("profile-other-platform", severity, message, "", len(others))
+        yield _finding("profile-other-platform", severity, message, len(others))
 
 
 def _image(profile: Profile, source: Source, limits: Limits) -> Iterator[Finding]:
@@ -214,7 +215,7 @@ def _image(profile: Profile, source: Source, limits: Limits) -> Iterator[Finding
     if others:
         message = f"recorded on another digest than {source.digest}: {some(others)}"
         severity: Severity = "error" if limits.same_image else "note"
-        yield _finding("profile-other-image", severity, message, "", len(others))
+        yield _finding("profile-other-image", severity, message, len(others))
 
 
 def _revision(profile: Profile, limits: Limits) -> Iterator[Finding]:
@@ -262,7 +263,16 @@ def _most(item: tuple[str, int]) -> tuple[int, str]:
     return -item[1], item[0]
 
 
-def _finding(
-    rule: str, severity: Severity, message: str, path: str = "", count: int = 1
-) -> Finding:
-    return Finding(rule=rule, severity=severity, path=path, message=message, count=count)
+def _about(rule: str, severity: Severity, message: str, paths: Sequence[str]) -> Finding:
+    return Finding(
+        rule=rule,
+        severity=severity,
+        path=paths[0],
+        message=message,
+        count=len(paths),
+        paths=tuple(paths),
+    )
+
+
+def _finding(rule: str, severity: Severity, message: str, count: int = 1) -> Finding:
+    return Finding(rule=rule, severity=severity, message=message, count=count)

@@ -151,7 +151,7 @@ def test_several_logs_are_one_run_and_doubts_are_told(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("line", "code", "problem"),
     [
-        ("import slum log", 2, "FORMAT: no such choice: 'slum'; choose slim, inspektor-gadget"),
+        ("import slum log", 2, "FORMAT: no such choice: 'slum'; choose strace, slim"),
         ("import paths nowhere", 4, "nowhere: no such file"),
         ("import paths .", 4, ".: cannot be read: Is a directory"),
         ("import paths log --container x", 2, "--container: this format does not tell of it"),

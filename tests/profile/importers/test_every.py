@@ -33,10 +33,19 @@ from tests.profile.importers import (
     test_tetragon,
     test_tracee,
 )
-from tests.profile.importers.support import gathered, lines, unread
+from tests.profile.importers.support import gathered, lines, scenario, unread
 from tests.rootfs.hand_made import rootfs
 
+STRACE = """\
+20476 execve("/usr/bin/cat", ["cat", "/etc/hosts"], 0x7ffd /* 35 vars */) = 0
+20476 openat(AT_FDCWD</app>, "/lib/libc.so.6", O_RDONLY|O_CLOEXEC) = 3</usr/lib/libc.so.6>
+20476 openat(AT_FDCWD</app>, "/etc/nothing", O_RDONLY) = -1 ENOENT (No such file or directory)
+nonsense
+20476 openat(AT_FDCWD</app>, "/etc/hosts", O_RDONLY) = 3</etc/hosts>
+20476 +++ exited with 0 +++
+"""
 LOGS = {
+    "strace": STRACE.encode(),
     "slim": json.dumps(test_slim.MINT).encode(),
     "inspektor-gadget": test_inspektor_gadget.NEW + test_inspektor_gadget.OLD,
     "tetragon": test_tetragon.LOG,
@@ -64,8 +73,8 @@ def survives(form: str, raw: bytes, *, image: bool) -> None:
     found = Gathering(rootfs(TREE) if image else None)
     with contextlib.suppress(CareenError):
         found.take(FORMATS[form], Log("log", io.BytesIO(raw)), Filters())
-        scenario = found.scenario(Run(name="run"))
-        profiles.load(profiles.dump(Profile(scenarios=(scenario,))), place="made")
+        made = found.scenario(Run(name="run"))
+        profiles.load(profiles.dump(Profile(scenarios=(made,))), place="made")
     found.findings(["sha256:x"])
 
 
@@ -209,3 +218,12 @@ def test_paths_that_no_file_has_are_unread() -> None:
     found = gathered("inspektor-gadget", log)
     assert [line for line, _ in unread(found)] == [1, 2]
     assert found.reads[0].events == 1
+
+
+def test_straces_log() -> None:
+    assert scenario("strace", STRACE) == {
+        "executed": ("/usr/bin/cat",),
+        "opened": ("/etc/hosts", "/lib/libc.so.6", "/usr/lib/libc.so.6"),
+        "missing": ("/etc/nothing",),
+    }
+    assert unread(gathered("strace", STRACE)) == [(4, "not a line of strace: 'nonsense'")]

@@ -26,7 +26,7 @@ _Format = Annotated[
     str,
     typer.Argument(
         metavar="FORMAT",
-        help="slim, inspektor-gadget, tetragon, tracee, kubescape, falco, fatrace, maps "
+        help="strace, slim, inspektor-gadget, tetragon, tracee, kubescape, falco, fatrace, maps "
         "(of /proc/PID), runtime-trace (in-toto) or paths (one a line).",
     ),
 ]

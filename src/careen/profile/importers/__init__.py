@@ -13,6 +13,7 @@ from careen.profile.importers import (
     paths,
     runtime_trace,
     slim,
+    strace,
     tetragon,
     tracee,
 )
@@ -21,6 +22,7 @@ from careen.profile.importers.importer import Importer
 __all__ = ["FORMATS"]
 
 FORMATS: Mapping[str, Importer] = {
+    "strace": strace,
     "slim": slim,
     "inspektor-gadget": inspektor_gadget,
     "tetragon": tetragon,

@@ -85,7 +85,8 @@ class Gathering:
             else:
                 unread += 1
                 if len(samples) < _SAMPLES:
-                    samples.append(Sample(line=log.line, problem=unsound))
+                    line = item.line if isinstance(item, Unread) else 0
+                    samples.append(Sample(line=line or log.line, problem=unsound))
         read = Read(
             log=log.name,
             lines=log.line,

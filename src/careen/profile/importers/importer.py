@@ -80,9 +80,10 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """What is wrong with the line or record that the log is at."""
+    """What is wrong with a line or record: `line`, or 0 for the one that the log is at."""
 
     problem: str
+    line: int = 0
 
 
 Item = Event | Link | Pattern | Origin | Started | Finding | Unread
