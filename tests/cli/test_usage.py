@@ -11,7 +11,7 @@ import pytest
 
 from careen.cli import app
 
-COMMANDS = ("inspect", "squash", "plan", "explain", "harden", "verify", "diff")
+COMMANDS = ("inspect", "squash", "plan", "explain", "harden", "verify", "diff", "profile")
 
 WRONG = [
     # command line, exit code, what the line says
@@ -107,7 +107,8 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str], command: str) -
     assert app.main([command, "--help"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert f"Usage: careen {command} [OPTIONS]" in out
+    form = "COMMAND [OPTIONS]" if command == "profile" else "[OPTIONS]"
+    assert f"Usage: careen {command} {form}" in out
     assert f"  careen {command} " in out.partition("Examples:")[2]
     assert "NODEFAULT" not in out
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from careen import __version__
-from careen.cli import diff, explain, harden, inspect, plan, squash, verify
+from careen.cli import diff, explain, harden, inspect, plan, profile, squash, verify
 from careen.cli.command import Group, declare
 from careen.errors import CareenError, UsageError, printable
 
@@ -92,6 +92,7 @@ def _run(words: list[str]) -> int:
     app.callback()(_careen)
     declare(app, inspect.inspect, example=inspect.EXAMPLE)
     declare(app, squash.squash, example=squash.EXAMPLE)
+    profile.declare_all(app)
     declare(app, plan.plan, example=plan.EXAMPLE)
     declare(app, explain.explain, example=explain.EXAMPLE)
     declare(app, harden.harden, example=harden.EXAMPLE)

@@ -20,4 +20,4 @@ def chosen(option: str, value: str, choices: tuple[T, ...]) -> T:
 
 
 def _either(choices: tuple[str, ...]) -> str:
-    return f"{', '.join(choices[:-1])} or {choices[-1]}"
+    return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))

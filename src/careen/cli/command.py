@@ -22,7 +22,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.models import OptionInfo
 
-__all__ = ["COMMON", "Group", "declare"]
+__all__ = ["COMMON", "Group", "declare", "group"]
 
 Function = Callable[..., int]
 COMMON = "Common"
@@ -47,7 +47,7 @@ class _Plain:
 
 
 class Group(_Plain, TyperGroup):
-    """`careen` itself; its commands stand in the order of a user's work."""
+    """`careen` itself, or a group of its commands; they stand in the order of a user's work."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """As declared, not sorted."""
@@ -82,13 +82,34 @@ class _Command(_Plain, TyperCommand):
 
 
 def declare(app: typer.Typer, function: Function, *, example: str) -> None:
-    """Make `function` a command of its name; its docstring and `example` are the help text."""
+    """Make `function` a command of its name; its docstring and `example` are the help text.
+
+    An underscore at the end is no part of the name: it is there where Python has the word itself.
+    """
     app.command(
-        function.__name__,
+        function.__name__.removesuffix("_"),
         cls=_Command,
         help=function.__doc__,
         epilog=f"Examples:\n{_indented(example)}",
     )(_flat(function))
+
+
+def group(app: typer.Typer, name: str, *, about: str, example: str) -> typer.Typer:
+    """A group of commands inside `app`; its name alone shows its help."""
+    found = typer.Typer(
+        name=name,
+        cls=Group,
+        help=about,
+        epilog=f"Examples:\n{_indented(example)}",
+    )
+    found.callback(invoke_without_command=True)(_help)
+    app.add_typer(found)
+    return found
+
+
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def _argument(parameter: Any) -> str:

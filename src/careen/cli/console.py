@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -12,9 +13,9 @@ from rich.console import Console, RenderableType
 
 from careen.cli.choice import chosen
 from careen.cli.files import reason
-from careen.errors import CareenError
+from careen.errors import CareenError, printable
 
-__all__ = ["colored", "is_terminal", "print_json", "print_table"]
+__all__ = ["colored", "is_terminal", "print_bytes", "print_json", "print_table", "warn"]
 
 _PIPE = 500  # columns of what is no terminal: rows stay on their line, for grep and cut
 
@@ -56,6 +57,18 @@ def print_table(*parts: RenderableType, color: str) -> None:
 def print_json(raw: bytes) -> None:
     """One JSON document on a line of stdout."""
     _write(f"{raw.decode('ascii')}\n")
+
+
+def print_bytes(raw: bytes) -> None:
+    """A document in UTF-8 on stdout, as it is."""
+    _write(raw.decode("utf-8"))
+
+
+def warn(text: str) -> None:
+    """A line on stderr beside a result that has no place for it."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):  # nobody reads it
+            print(f"careen: {printable(text)}", file=sys.stderr)  # noqa: T201
 
 
 def _width() -> int:

@@ -19,7 +19,14 @@ from careen.plan.rules import SHELLS
 from careen.rootfs.path import Path, name, parent
 from careen.workflow import Named, Outcome
 
-__all__ = ["findings_json", "findings_table", "outcome_json", "outcome_table", "plan_table"]
+__all__ = [
+    "findings_json",
+    "findings_rows",
+    "findings_table",
+    "outcome_json",
+    "outcome_table",
+    "plan_table",
+]
 
 _Parts = Iterator[RenderableType]
 _SEVERITIES = ("error", "warning", "note")
@@ -61,7 +68,7 @@ def plan_table(plan: Plan, *, every: bool) -> _Parts:
     yield facts(_bound(plan))
     yield from _summary(plan, ())
     yield from _decisions(plan, every=every)
-    yield from _findings(plan.findings, every=every)
+    yield from findings_rows(plan.findings, every=every)
 
 
 def outcome_table(outcome: Outcome, *, every: bool) -> _Parts:
@@ -79,14 +86,14 @@ def outcome_table(outcome: Outcome, *, every: bool) -> _Parts:
     else:
         yield from _summary(plan, ())
     yield from _decisions(plan, every=every)
-    yield from _findings((*plan.findings, *outcome.findings), every=every)
+    yield from findings_rows((*plan.findings, *outcome.findings), every=every)
     yield title("Result")
     yield from _result(outcome)
 
 
 def findings_table(image: str, findings: Sequence[Finding], *, every: bool) -> _Parts:
     """What verify has to say of an image."""
-    yield from _findings(findings, every=every)
+    yield from findings_rows(findings, every=every)
     counts = ", ".join(count(len(_of(word, findings)), word) for word in _SEVERITIES)
     yield note(f"{image}: {counts}")
 
@@ -244,7 +251,7 @@ def _of(severity: str, findings: Iterable[Finding]) -> list[Finding]:
     return [item for item in findings if item.severity == severity]
 
 
-def _findings(findings: Sequence[Finding], *, every: bool) -> _Parts:
+def findings_rows(findings: Sequence[Finding], *, every: bool) -> _Parts:
     """Errors first; those that another section shows already are left out."""
     ordered = [item for word in _SEVERITIES for item in _of(word, findings)]
     rows = [

@@ -294,10 +294,14 @@ class _Closing:
         origin = absolute(path)
         if kind == "symlink":
             self.follow(origin, _led(path, "link"))
-        if kind != "directory" and is_use(path, self.paths[path]):
-            for id in self.catalog.owners.get(path, ()):
+        because, owners = self.paths[path], self.catalog.owners.get(path, ())
+        used = is_use(path, because)
+        if kind != "directory" and used:
+            for id in owners:
                 self.use(id, Because(rule="owner", phrase=f"{id} owns {origin}", origin=origin))
-        if path in self.facts.elf or path in self.facts.scripts:
+        # a script among documents goes with its package, unless people keep it
+        stays = used or not owners or because.rule == "keep"
+        if stays and (path in self.facts.elf or path in self.facts.scripts):
             self._load(path)
         for named in self.services.of(path):
             self.follow(named.text, Because(rule=named.rule, phrase=named.phrase, origin=origin))

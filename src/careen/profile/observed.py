@@ -16,7 +16,7 @@ from careen.profile.schema import Image, Scenario
 from careen.rootfs.path import Path, absolute, normal, parent
 from careen.rootfs.rootfs import Rootfs
 
-__all__ = ["Event", "How", "Observed", "Run"]
+__all__ = ["Event", "How", "Observed", "Run", "is_of_images"]
 
 How = Literal["executed", "opened", "examined", "missing", "made"]
 
@@ -53,10 +53,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observed:
-    """Gathers events. `skipped` counts those whose path is relative or has no place in an image."""
+    """Gathers events. `skipped` counts those whose path is relative or has no place in an image.
+
+    `present` and `absent` count those whose path the image has, or has not.
+    """
 
     def __init__(self, rootfs: Rootfs | None = None) -> None:
-        self.skipped = 0
+        self.skipped = self.present = self.absent = 0
         self._rootfs = rootfs
         self._found: dict[How, dict[str, None]] = {}
         self._links: dict[str, str] = {}
@@ -83,22 +86,30 @@ class Observed:
                 if text:
                     self._note(event.how, absolute(normal(text)))
 
+    def link(self, path: str, target: str) -> None:
+        """A symbolic link that was followed, where the tracer tells of links; both absolute."""
+        if self._rootfs is not None:
+            self._resolved(Event("examined", path), self._rootfs)
+        else:
+            self._links.setdefault(absolute(normal(path)), absolute(normal(target)))
+
     def _resolved(self, event: Event, rootfs: Rootfs) -> None:
         place = rootfs.resolve(event.path, follow_last=event.follows)
         if event.how != "made":
             for hop in place.hops:
                 self._links.setdefault(absolute(hop), _target(hop, rootfs))
         if place.path is not None:
+            self.present += 1
             if event.how != "missing":
                 self._note(event.how, absolute(place.path))
         elif event.how == "missing":
             self._note("missing", absolute(rootfs.canonical(event.path)))
         else:  # it is not in the image, so the run made it
+            self.absent += is_of_images(f"/{normal(event.path)}")
             self._note("made", absolute(rootfs.canonical(event.path)))
 
     def _note(self, how: How, path: str) -> None:
-        first = path[1:].partition("/")[0]
-        if first and first not in _ELSEWHERE:
+        if path != "/" and is_of_images(path):
             self._found.setdefault(how, {})[path] = None
 
     def scenario(self, run: Run) -> Scenario:
@@ -120,7 +131,7 @@ class Observed:
             executed=tuple(sorted(executed)),
             opened=tuple(sorted(opened)),
             examined=tuple(sorted(self._of("examined") - used)),
-            links={link: self._links[link] for link in sorted(self._links) if _is_images(link)},
+            links={link: self._links[link] for link in sorted(self._links) if is_of_images(link)},
             missing=tuple(sorted(self._of("missing") - self._of("made") - used)),
             answered=run.answered,
         )
@@ -129,12 +140,13 @@ class Observed:
         return set(self._found.get(how, ()))
 
 
+def is_of_images(path: str) -> bool:
+    """Whether an absolute path can be an image's: not the kernel's, nor made for each run."""
+    return path[1:].partition("/")[0] not in _ELSEWHERE
+
+
 def _bare(event: Event) -> tuple[How, str, str, str, bool]:
     return event.how, event.path, event.led_to, "", event.follows
-
-
-def _is_images(path: str) -> bool:
-    return path[1:].partition("/")[0] not in _ELSEWHERE
 
 
 def _target(link: Path, rootfs: Rootfs) -> str:

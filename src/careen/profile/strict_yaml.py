@@ -23,10 +23,11 @@ _NOTHING = ("", "~", "null", "Null", "NULL")
 _LOADER = yaml.CBaseLoader if yaml.__with_libyaml__ else yaml.BaseLoader
 
 
-def parse(raw: bytes, *, ceiling: int) -> Node:
+def parse(raw: bytes, *, ceiling: int, depth: int = _DEPTH) -> Node:
     """The one document in `raw` (UTF-8, at most `ceiling` bytes), map keys in their order.
 
-    FormatError, with line and column where it has them.
+    Maps and lists stand at most `depth` deep in one another. FormatError, with line and column
+    where it has them.
     """
     if len(raw) > ceiling:
         raise FormatError(f"document of {len(raw)} bytes is over the limit of {ceiling}")
@@ -35,7 +36,7 @@ def parse(raw: bytes, *, ceiling: int) -> Node:
     except UnicodeDecodeError as error:
         raise FormatError(f"not UTF-8 at byte {error.start}") from error
     try:  # from events: composing them into nodes would be recursive, and half of the time
-        return _document(yaml.parse(raw, Loader=_LOADER))
+        return _document(yaml.parse(raw, Loader=_LOADER), depth)
     except yaml.MarkedYAMLError as error:
         at = _shown(error.problem_mark or error.context_mark)
         raise FormatError(f"not YAML: {error.problem or error.context}", at=at) from error
@@ -43,11 +44,11 @@ def parse(raw: bytes, *, ceiling: int) -> Node:
         raise FormatError(f"not YAML at position {error.position}: {error.reason}") from error
 
 
-def _document(events: Iterator[yaml.Event]) -> Node:
+def _document(events: Iterator[yaml.Event], depth: int) -> Node:
     next(events)  # the stream's start
     if not isinstance(next(events), yaml.DocumentStartEvent):
         return None
-    node = _node(next(events), events, 0)
+    node = _node(next(events), events, depth)
     next(events)  # the document's end
     following = next(events)
     if isinstance(following, yaml.DocumentStartEvent):
@@ -60,14 +61,14 @@ def _node(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
         raise FormatError("anchors and aliases are not read; write it out", at=_place(event))
     if getattr(event, "tag", None) is not None:
         raise FormatError("tags are not read; leave the '!…' out", at=_place(event))
-    if depth > _DEPTH:
+    if depth < 0:
         raise FormatError("nested too deeply", at=_place(event))
     if isinstance(event, yaml.ScalarEvent):
         plain, _ = event.implicit
         return None if plain and event.value in _NOTHING else str(event.value)
     if isinstance(event, yaml.SequenceStartEvent):
-        return _sequence(events, depth + 1)
-    return _mapping(events, depth + 1)
+        return _sequence(events, depth - 1)
+    return _mapping(events, depth - 1)
 
 
 def _sequence(events: Iterator[yaml.Event], depth: int) -> list[Node]:
