@@ -195,14 +195,15 @@ def _sections(raw: bytes, layout: _Layout) -> list[_Section]:
         magic, count = struct.unpack(f"{layout.order}II", head)
         if magic != _EXTENSION_MAGIC or offset < end or offset + 8 + 16 * count > len(raw):
             raise FormatError("extensions that are none")
-        table = raw[offset + 8 : offset + 8 + 16 * count]
+        end = offset + 8 + 16 * count
+        table = raw[offset + 8 : end]
         for tag, flags, place, size in struct.iter_unpack(f"{layout.order}IIII", table):
             sections.append(_Section(tag, flags, place, raw[place : place + size]))
             end = max(end, place + size)
     tags = [one.tag for one in sections]
     if not {*tags} <= {_GENERATOR, _HWCAPS} or len({*tags}) < len(tags):
         raise FormatError("extensions of a kind that is not known")
-    if max(end, offset) > len(raw) or (end != len(raw) and not offset):
+    if end != len(raw):
         raise FormatError("its strings or extensions do not end where the file does")
     return sections
 
