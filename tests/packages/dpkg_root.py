@@ -32,6 +32,7 @@ class Pkg:
     more: str = ""
     listed: bool = True
     info: Mapping[str, str] = field(default_factory=dict)
+    version: str = "1.0"
 
     @property
     def base(self) -> str:
@@ -41,7 +42,7 @@ class Pkg:
     def stanza(self) -> str:
         lines = [f"Package: {self.name}", f"Status: {self.status}", f"Architecture: {self.arch}"]
         lines += ["Multi-Arch: same"] if self.same else []
-        lines += ["Version: 1.0"]
+        lines += [f"Version: {self.version}"]
         if self.conffiles:
             lines += ["Conffiles:"]
             lines += [f" {path} {md5(path)}" for path in self.conffiles]

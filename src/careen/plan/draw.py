@@ -9,7 +9,17 @@ import msgspec
 
 from careen.errors import SourceError
 from careen.finding import Finding
-from careen.plan import applets, findings, leftovers, platforms, seeds, selection, shells
+from careen.plan import (
+    applets,
+    findings,
+    ld_cache,
+    leftovers,
+    platforms,
+    sboms,
+    seeds,
+    selection,
+    shells,
+)
 from careen.plan import asked as asks
 from careen.plan.asked import Asked
 from careen.plan.closure import Closure, Going, Scene, close
@@ -46,7 +56,7 @@ def drawn(scene: Scene, source: Source, profile: Profile, options: Options) -> D
     wanted = _wanted(scene, profile, options)
     closure = _closed(scene, platforms.translated(profile, source.platform), wanted, options)
     drops = _gathered(scene, closure, wanted, options)
-    paths = [*_dropped(drops), *_turned(drops), *_edited(drops)]
+    paths = [*_dropped(drops), *_turned(drops), *_edited(drops), *ld_cache.decisions(drops)]
     absent = findings.absent(closure)
     plan = Plan(
         source=source,
@@ -140,6 +150,7 @@ def _gathered(scene: Scene, closure: Closure, wanted: _Wanted, options: Options)
         [leftovers.alternatives, leftovers.bytecode, leftovers.links, leftovers.directories]
     )
     _settle_records(drops)
+    drops.settle([sboms.drop, leftovers.links, leftovers.directories])
     return drops
 
 
@@ -152,6 +163,8 @@ def _findings(drops: Drops, wanted: _Wanted) -> Iterator[Finding]:
     yield from findings.about_asked(scene, closure, wanted.asked, wanted.keep, wanted.drop)
     yield from shells.findings(drops, wanted.shells, needed, wanted.keep)
     yield from applets.findings(closure, wanted.applets)
+    yield from sboms.findings(drops)
+    yield from ld_cache.findings(drops)
 
 
 def _is_bound(scene: Scene, paths: Iterable[Path]) -> bool:

@@ -9,7 +9,7 @@ from careen.plan.rules import CACHES, LASTING_DIRECTORIES, TOOL_CACHES
 from careen.profile import glob
 from careen.rootfs.path import ROOT, Path, absolute, name, normal, parent
 
-__all__ = ["alternatives", "bytecode", "caches", "directories", "links"]
+__all__ = ["alternatives", "bytecode", "caches", "directories", "links", "lost_step"]
 
 
 def alternatives(drops: Drops) -> None:
@@ -64,15 +64,16 @@ def links(drops: Drops) -> None:
     """
     for path, inode in drops.scene.rootfs.nodes.items():
         if inode.kind == "symlink" and drops.stays(path) and not _asked_to_keep(drops, path):
-            lost = _lost_step(drops, path)
+            lost = lost_step(drops, path)
             if lost is not None:
                 drops.drop(path, f"leads to {absolute(lost)}, which goes")
 
 
-def _lost_step(drops: Drops, path: Path) -> Path | None:
-    """The first step on a link's way that goes; None where it still leads somewhere, or never did.
+def lost_step(drops: Drops, path: str) -> Path | None:
+    """The first step on the way of `path` that goes.
 
-    A step that is turned elsewhere leads to what stays.
+    None where it still leads somewhere, or never did. A step that is turned elsewhere leads to
+    what stays.
     """
     found = drops.scene.rootfs.resolve(path)
     if found.path is None:

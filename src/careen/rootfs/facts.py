@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from careen.errors import FormatError
-from careen.rootfs import elf, etc, gconv, ld_cache, nsswitch, pam, script
+from careen.rootfs import elf, etc, gconv, ld_cache, nsswitch, pam, sbom, script
 from careen.rootfs.elf import Elf
 from careen.rootfs.etc import Group, OsRelease, User
 from careen.rootfs.gconv import Gconv
 from careen.rootfs.pam import Pam
 from careen.rootfs.path import Path
 from careen.rootfs.rootfs import Inode, Rootfs
+from careen.rootfs.sbom import Sbom
 from careen.rootfs.script import Script
 
 __all__ = ["Facts", "read"]
@@ -32,21 +33,24 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `unreadable` says why a file that begins as an ELF file, or /etc/ld.so.cache, cannot be read
     further. `ld_cache` maps a library's name to the paths ldconfig recorded, empty without a
-    cache; `musl_paths` maps each /etc/ld-musl-ARCH.path to its directories. `name_services` is what
-    /etc/nsswitch.conf says, `pam` and `gconv` have each file of theirs. Directories and paths
-    inside all those are texts as written, not yet resolved.
+    cache, and `ld_cache_raw` has that cache's bytes. `musl_paths` maps each /etc/ld-musl-ARCH.path
+    to its directories. `name_services` is what /etc/nsswitch.conf says; `pam`, `gconv` and `sboms`
+    have each file of theirs. Directories and paths inside all those are texts as written, not
+    yet resolved.
     """
 
     elf: Mapping[Path, Elf] = {}
     scripts: Mapping[Path, Script] = {}
     unreadable: Mapping[Path, str] = {}
     ld_cache: Mapping[str, tuple[str, ...]] = {}
+    ld_cache_raw: bytes = b""
     ld_paths: tuple[str, ...] = ()
     musl_paths: Mapping[Path, tuple[str, ...]] = {}
     preloads: tuple[str, ...] = ()
     name_services: Mapping[str, tuple[str, ...]] = {}
     pam: Mapping[Path, Pam] = {}
     gconv: Mapping[Path, Gconv] = {}
+    sboms: Mapping[Path, Sbom] = {}
     users: tuple[User, ...] = ()
     groups: tuple[Group, ...] = ()
     shells: tuple[str, ...] = ()
@@ -67,18 +71,20 @@ def read(rootfs: Rootfs) -> Facts:
                 unreadable.update(dict.fromkeys(paths, fact))
         elif head.startswith(script.MAGIC) and (parsed := script.parse(head)):
             scripts.update(dict.fromkeys(paths, parsed))
-    cache = _cache(rootfs, unreadable)
+    cache, cache_raw = _cache(rootfs, unreadable)
     return Facts(
         elf=elves,
         scripts=scripts,
         unreadable=unreadable,
         ld_cache=cache,
+        ld_cache_raw=cache_raw,
         ld_paths=etc.ld_paths(rootfs),
         musl_paths=etc.musl_paths(rootfs),
         preloads=etc.preloads(rootfs),
         name_services=nsswitch.read(rootfs),
         pam=pam.read(rootfs),
         gconv=gconv.read(rootfs),
+        sboms=sbom.read(rootfs),
         users=etc.users(rootfs),
         groups=etc.groups(rootfs),
         shells=etc.shells(rootfs),
@@ -110,12 +116,13 @@ def _elf(rootfs: Rootfs, inode: Inode, head: bytes) -> Elf | str:
         return str(error)
 
 
-def _cache(rootfs: Rootfs, unreadable: dict[Path, str]) -> dict[str, tuple[str, ...]]:
+def _cache(rootfs: Rootfs, unreadable: dict[Path, str]) -> tuple[dict[str, tuple[str, ...]], bytes]:
     path = rootfs.resolve(_LD_CACHE).path
     if path is None or rootfs.nodes[path].kind != "file":
-        return {}
+        return {}, b""
     try:
-        return ld_cache.read(rootfs.read(path, ceiling=_LD_CACHE_CEILING))
+        raw = rootfs.read(path, ceiling=_LD_CACHE_CEILING)
+        return ld_cache.read(raw), raw
     except FormatError as error:  # the loader ignores such a cache too
         unreadable[path] = str(error)
-        return {}
+        return {}, b""
