@@ -30,11 +30,11 @@ def test_caches_of_package_managers(pattern: str) -> None:
 
 @pytest.mark.parametrize("tool", TOOL_CACHES)
 def test_a_cache_of_a_tool_goes_with_it_alone(tool: str) -> None:
-    path = sample(TOOL_CACHES[tool])
-    image = scene([APP, pkg(tool, f"/usr/bin/{tool}")], [Reg(path)])
+    paths = [sample(pattern) for pattern in TOOL_CACHES[tool]]
+    image = scene([APP, pkg(tool, f"/usr/bin/{tool}")], [Reg(path) for path in paths])
     assert dropped(drawn(image, ["/usr/bin/app"])) == {
         f"/usr/bin/{tool}": f"its package {tool} goes",
-        f"/{path}": f"a cache of {tool}, which goes",
+        **{f"/{path}": f"a cache of {tool}, which goes" for path in paths},
     }
     assert dropped(drawn(image, [f"/usr/bin/{tool}", "/usr/bin/app"])) == {}
 

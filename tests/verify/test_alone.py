@@ -14,7 +14,7 @@ from careen.verify import judge, rules
 from careen.verify.judge import Sight
 from tests.builders import Lnk, Node, Reg, tar_layer
 from tests.elf_builder import INTERP, elf
-from tests.packages import apk_root, rpm_root
+from tests.packages import apk_root
 from tests.packages.dpkg_root import HOME, USRMERGE, Pkg, table
 from tests.plan.scenes import pkg, seen
 from tests.verify.test_against import DOCUMENT, MANIFEST, image
@@ -84,7 +84,6 @@ def alpine() -> list[Node]:
     ]
 
 
-REDHAT = [Reg(rpm_root.DATABASE, rpm_root.database([rpm_root.Pkg("bash", ["/usr/bin/bash"])]))]
 DIGEST = digests.of(b"x")
 ROWS: list[tuple[str, list[Node], dict[str, Any], set[str]]] = [
     ("sound", SOUND, CONFIG, set()),
@@ -149,8 +148,8 @@ ROWS: list[tuple[str, list[Node], dict[str, Any], set[str]]] = [
     ("no database", [*USRMERGE, *NODES], CONFIG, {"note package-database"}),
     ("two databases", [*SOUND, *alpine()], CONFIG, {"note package-database"}),
     (
-        "a database that is read only",
-        [*SOUND, *REDHAT, Reg("usr/bin/bash", elf(), 0o755)],
+        "a database that cannot be read",
+        [*SOUND, Reg("var/lib/rpm/rpmdb.sqlite", "x")],
         CONFIG,
         {"note package-database", "warning database-unsupported"},
     ),
