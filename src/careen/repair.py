@@ -24,7 +24,6 @@ from careen.plan.plan import Options, Plan
 from careen.profile import profile as profiles
 from careen.profile.observed import Event, Observed, Run
 from careen.profile.profile import Profile, Scenario
-from careen.profile.schema import Image
 from careen.record.recording import PRIVATE, Request, Subject, Trial, trial
 from careen.rewrite import image as rewriting
 from careen.rewrite.image import Form, Work
@@ -145,7 +144,7 @@ class _Bench:
     def __init__(self, found: Opened, options: Options, test: Test, settings: Settings) -> None:
         self.found, self.options, self.test, self.settings = found, options, test, settings
         self.source = found.scene()
-        self.image = Image(digest=found.descriptor.digest, platform=found.bound.platform)
+        self.image = workflow.subject(found).image
         self.request, self.shell = _request(self.source, test)
 
     def drawn(self, profile: Profile) -> Plan:

@@ -29,7 +29,9 @@ from careen.plan.blame import Suspect
 from careen.plan.closure import Scene
 from careen.plan.explain import Answer
 from careen.plan.plan import Options, Plan, Source
+from careen.profile.profile import Image as ProfileImage
 from careen.profile.profile import Profile
+from careen.record import recording
 from careen.rewrite import image as rewriting
 from careen.rewrite.image import Form, Work
 from careen.rootfs import facts
@@ -50,12 +52,15 @@ __all__ = [
     "Settings",
     "Target",
     "blame",
+    "by_hand",
     "explain",
     "harden",
     "opened",
     "plan",
+    "record",
     "scanned",
     "squash",
+    "subject",
     "verify",
 ]
 
@@ -172,6 +177,32 @@ def blame(
         scene = found.scene()
         plan = draw.draw(scene, found.bound, profile, options)
         return tuple(blaming.blame(log, scene, plan))
+
+
+def record(
+    source: Reference, request: recording.Request, settings: Settings, *, recorded: str
+) -> recording.Recorded:
+    """Run the image under strace; what it used. Nothing of the run is left."""
+    with opened(source, settings) as found:
+        return recording.record(subject(found), request, found.scratch, recorded=recorded)
+
+
+def by_hand(source: Reference, request: recording.Request, settings: Settings) -> str:
+    """How to record the same where nothing here can."""
+    with opened(source, settings) as found:
+        return recording.by_hand(subject(found), request, str(source))
+
+
+def subject(found: Opened) -> recording.Subject:
+    """An opened image as something to run."""
+    return recording.Subject(
+        config=found.image.config,
+        rootfs=found.scan.rootfs,
+        facts=facts.read(found.scan.rootfs),
+        image=ProfileImage(
+            name=str(found.reference), digest=found.bound.digest, platform=found.bound.platform
+        ),
+    )
 
 
 def squash(source: Reference, target: Target, settings: Settings) -> Outcome:

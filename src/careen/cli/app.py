@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from careen import __version__
-from careen.cli import diff, explain, harden, inspect, plan, profile, squash, verify
+from careen.cli import diff, explain, harden, inspect, plan, profile, repair, squash, verify
 from careen.cli.command import Group, declare
 from careen.errors import CareenError, UsageError, printable
 
@@ -96,6 +96,7 @@ def _run(words: list[str]) -> int:
     declare(app, plan.plan, example=plan.EXAMPLE)
     declare(app, explain.explain, example=explain.EXAMPLE)
     declare(app, harden.harden, example=harden.EXAMPLE)
+    declare(app, repair.repair, example=repair.EXAMPLE)
     declare(app, verify.verify, example=verify.EXAMPLE)
     declare(app, diff.diff, example=diff.EXAMPLE)
     careen = typer.main.get_command(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from careen.cli.command import declare, group
-from careen.cli.profile import check, export, import_, merge, schema, show
+from careen.cli.profile import check, export, import_, merge, record, schema, show
 
 __all__ = ["declare_all"]
 
@@ -20,6 +20,7 @@ careen profile check app.careen.yaml docker://registry.example/app:1.5
 def declare_all(app: typer.Typer) -> None:
     """The group and its commands."""
     profile = group(app, "profile", about=_ABOUT, example=_EXAMPLE)
+    declare(profile, record.record, example=record.EXAMPLE)
     declare(profile, import_.import_, example=import_.EXAMPLE)
     declare(profile, merge.merge, example=merge.EXAMPLE)
     declare(profile, show.show, example=show.EXAMPLE)

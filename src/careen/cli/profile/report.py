@@ -18,6 +18,7 @@ from careen.packages.source import some
 from careen.profile import profile as profiles
 from careen.profile.importers.gather import Read
 from careen.profile.profile import Profile, Scenario
+from careen.record.recording import Recorded
 from careen.rootfs.path import absolute
 from careen.staleness import Staleness
 
@@ -31,6 +32,8 @@ __all__ = [
     "only",
     "profile_json",
     "profile_table",
+    "record_json",
+    "record_table",
 ]
 
 _Parts = Iterator[RenderableType]
@@ -80,6 +83,43 @@ def import_table(result: Imported) -> _Parts:
     for read in result.reads:
         for sample in read.samples:
             yield note(f"{read.log}: line {sample.line}: {sample.problem}")
+    yield from findings_rows(result.findings, every=True)
+
+
+def record_json(output: str, digest: Digest, result: Recorded) -> bytes:
+    """The file and its digest, the scenario with counts for its lists, how it ran."""
+    return strict_json.dump(
+        {
+            "profile": output,
+            "digest": digest,
+            "scenario": _scenario(result.scenario),
+            "runner": result.runner,
+            "ids": result.ids,
+            "milliseconds": round(result.seconds * 1000),
+            "lines": result.lines,
+            "unread": result.unread,
+            "findings": msgspec.to_builtins(result.findings),
+        }
+    )
+
+
+def record_table(output: str, digest: Digest, result: Recorded) -> _Parts:
+    """The same for people."""
+    scenario = result.scenario
+    rows = [("profile", output), ("digest", digest), ("scenario", scenario.name)]
+    rows += _image(scenario)
+    ids = {"single": "one id", "mapped": "subordinate ids", "real": "root"}[result.ids]
+    rows.append(("ran", f"{result.seconds:.1f} s in {result.runner}, {ids}"))
+    yield facts(rows)
+    yield title("Used")
+    columns = [Column(word, right=True) for word in _USES]
+    yield from table(columns, [[f"{len(getattr(scenario, use)):,}" for use in _USES]], every=True)
+    if scenario.answered:
+        yield note(
+            f"answered with success, though not allowed here: {', '.join(scenario.answered)}"
+        )
+    if result.unread:
+        yield note(f"{result.unread:,} of {result.lines:,} lines of strace were not understood")
     yield from findings_rows(result.findings, every=True)
 
 
