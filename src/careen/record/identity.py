@@ -94,8 +94,9 @@ def _subordinate(file: str) -> int:
 
 
 def _names() -> Iterable[str]:
+    """How the tables may call this user; newuidmap refuses one who has no name."""
     uid = os.geteuid()
     try:
         return (str(uid), pwd.getpwuid(uid).pw_name)
     except KeyError:
-        return (str(uid),)
+        return ()
