@@ -37,7 +37,7 @@ def scratch(parent: Path | None) -> Iterator[Path]:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield Path(path)
+            yield Path(path).resolve()  # as /proc shows it, whatever TMPDIR leads through
         finally:
             os.close(handle)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from careen.errors import CareenError
-from careen.rootfs.extract import extract, owners
+from careen.rootfs.extract import beneath, extract, owners, put
 from careen.rootfs.rootfs import Rootfs
 from tests.builders import Chr, Dir, Fifo, Hard, Lnk, Node, Reg, tar_layer
 from tests.judges import ROOT_ONLY, snapshot
@@ -86,3 +86,18 @@ def test_as_root_owners_and_setuid_bits_too(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "su").stat().st_mode) == 0o4755
     assert ((tmp_path / "www").stat().st_uid, (tmp_path / "www").stat().st_gid) == (33, 34)
     assert list(owners(tree)) == [("www", 33, 34)]
+
+
+@pytest.mark.parametrize("path", ["etc/hosts", "etc/deep/er"])
+def test_what_is_put_there_later_follows_no_link_out(path: str, tmp_path: Path) -> None:
+    victim, root = tmp_path / "victim", tmp_path / "root"
+    victim.mkdir()
+    root.mkdir()
+    extract(rootfs([Lnk("etc", str(victim)), Lnk("file", str(victim / "hosts"))]), root)
+    with pytest.raises(CareenError, match="is no directory in the image"):
+        put(root, path, b"x")
+    with pytest.raises(CareenError), beneath(root, "etc"):
+        pass
+    put(root, "file", b"x")
+    assert list(victim.iterdir()) == []
+    assert not (root / "file").is_symlink()

@@ -200,7 +200,9 @@ def _drop_unused(drops: Drops) -> None:
     about; both stay.
     """
     whole = drops.closure.whole
-    for id in drops.closure.packages.keys() - whole - drops.removed.keys():
+    for id in drops.scene.catalog.packages:  # in the catalog's order: the first gives the reason
+        if id not in drops.closure.packages or id in whole or id in drops.removed:
+            continue
         for path in drops.scene.catalog.packages[id].paths:
             owners = drops.scene.catalog.owners[path]
             used = path in drops.closure.paths or not whole.isdisjoint(owners)

@@ -23,7 +23,9 @@ from careen.record.invocation import Overrides, health, invocation, split
 from careen.record.room import room
 from careen.record.sandbox import LAUNCHES, Sandbox, tracing
 from careen.record.session import Session, running
+from careen.rootfs.extract import put
 from careen.rootfs.facts import Facts
+from careen.rootfs.path import Path as ImagePath
 from careen.rootfs.rootfs import Rootfs
 
 __all__ = [
@@ -150,6 +152,8 @@ def trial(
     `shell` are files that lie below `PRIVATE` beside the image's, by name: whoever runs the
     request's command from there is no part of the image.
     """
+    if shell and ImagePath(PRIVATE) in subject.rootfs:
+        raise SourceError(f"the image has a /{PRIVATE}, where the test's own shell would lie")
     sandbox = prepared(subject, request)
     folder.mkdir()
     with room(subject.rootfs, folder, sandbox.identity, devices=sandbox.runner == "chroot") as root:
@@ -173,12 +177,8 @@ PRIVATE = ".careen"
 
 
 def _place(root: Path, files: Mapping[str, bytes]) -> None:
-    folder = root / PRIVATE
-    if files:
-        folder.mkdir(exist_ok=True)
     for name, content in files.items():
-        (folder / name).write_bytes(content)
-        (folder / name).chmod(0o755)
+        put(root, f"{PRIVATE}/{name}", content, 0o755)
 
 
 def prepared(subject: Subject, request: Request) -> Sandbox:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from careen.errors import CareenError
 from careen.record.identity import Identity, map_ids
-from careen.rootfs.extract import extract, owners
+from careen.rootfs.extract import beneath, extract, owners, put
 from careen.rootfs.path import Path as ImagePath
 from careen.rootfs.rootfs import Rootfs
 
@@ -69,29 +69,25 @@ def _runtimes_own(rootfs: Rootfs, root: Path) -> None:
 def _put(rootfs: Rootfs, root: Path, name: str, content: bytes) -> None:
     """Write at the place that the name has in the image; where it leads nowhere, do nothing."""
     place = rootfs.resolve(name).path
-    if place is None and ImagePath("etc") in rootfs and ImagePath(name[1:]) not in rootfs:
-        place = ImagePath(name[1:])
+    if place is None and ImagePath(name[1:]) not in rootfs:
+        etc = rootfs.nodes.get(ImagePath("etc"))
+        place = ImagePath(name[1:]) if etc is not None and etc.kind == "directory" else None
     if place is not None and (place not in rootfs or rootfs.nodes[place].kind == "file"):
-        target = root / place
-        target.write_bytes(content)
-        target.chmod(0o644)
+        put(root, place, content)
 
 
 def _make_devices(root: Path) -> None:
     """The devices that every program expects; empty files where even root may make none."""
-    folder = root / "dev"
-    folder.mkdir(exist_ok=True)
-    for name, minor in _DEVICES.items():
-        with contextlib.suppress(FileExistsError):
-            try:
-                os.mknod(folder / name, stat.S_IFCHR | 0o666, os.makedev(1, minor))
-                (folder / name).chmod(0o666)
-            except PermissionError:
-                (folder / name).touch()
+    with beneath(root, "dev") as folder:
+        for name, minor in _DEVICES.items():
+            with contextlib.suppress(FileExistsError):
+                try:
+                    os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(1, minor), dir_fd=folder)
+                    os.chmod(name, 0o666, dir_fd=folder)  # noqa: S103  # whatever the umask
+                except PermissionError:
+                    put(root, f"dev/{name}", b"", 0o666)
     for name in ("stdout", "stderr"):  # files, as there is no /proc to lead to the descriptors
-        (folder / name).unlink(missing_ok=True)
-        (folder / name).touch()
-        (folder / name).chmod(0o666)
+        put(root, f"dev/{name}", b"", 0o666)
 
 
 def _mapped(identity: Identity, script: str, root: Path, rows: str = "") -> None:

@@ -237,10 +237,10 @@ def _run(
 
 
 def _kill_below(root: Path) -> None:
-    """Every process whose root is the chroot, until there is none: they may fork meanwhile."""
+    """Every process whose root is in the chroot, until there is none: they may fork meanwhile."""
     deadline = time.monotonic() + _GRACE
     while time.monotonic() < deadline:
-        found = [pid for pid in _processes() if _root(pid) == str(root)]
+        found = [pid for pid in _processes() if f"{_root(pid)}/".startswith(f"{root}/")]
         if not found:
             return
         for pid in found:

@@ -7,6 +7,7 @@ link, and nothing is written but below the folder. Devices stay out; owners too,
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path as FilePath
@@ -15,7 +16,7 @@ from careen.errors import CareenError
 from careen.rootfs.path import ROOT, Path, absolute
 from careen.rootfs.rootfs import Inode, Rootfs
 
-__all__ = ["extract", "owners"]
+__all__ = ["beneath", "extract", "owners", "put"]
 
 _OURS = 0o600  # whoever extracts reads and writes every file,
 _OURS_INSIDE = 0o700  # and goes into every directory
@@ -43,6 +44,45 @@ def extract(rootfs: Rootfs, folder: FilePath, *, owned: bool = False) -> None:
                 f"cannot be written to {folder}: {error.strerror}", at=absolute(path)
             ) from error
     _finish(rootfs, base, owned=owned)
+
+
+@contextlib.contextmanager
+def beneath(folder: FilePath, path: str) -> Iterator[int]:
+    """A descriptor of the directory at `path` below `folder`, made where it is absent.
+
+    No link is followed on the way: an image may have one to anywhere on the host. CareenError where
+    something else than a directory is in the way.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    handle = os.open(folder, flags)
+    try:
+        for part in filter(None, path.split("/")):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, 0o755, dir_fd=handle)
+            try:
+                deeper = os.open(part, flags, dir_fd=handle)
+            except OSError as error:
+                raise CareenError("is no directory in the image", at=f"/{path}") from error
+            os.close(handle)
+            handle = deeper
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def put(folder: FilePath, path: str, content: bytes, mode: int = 0o644) -> None:
+    """Write a new file at `path` below `folder`, in the place of any other that is there."""
+    parent, _, name = path.rpartition("/")
+    with beneath(folder, parent) as handle:
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=handle)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(name, flags, mode, dir_fd=handle), "wb") as file:
+                os.fchmod(file.fileno(), mode)
+                file.write(content)
+        except OSError as error:
+            raise CareenError(f"cannot be written: {error.strerror}", at=f"/{path}") from error
 
 
 def owners(rootfs: Rootfs) -> Iterator[tuple[Path, int, int]]:
