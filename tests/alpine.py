@@ -1,7 +1,6 @@
 """A real Alpine root, with its own `apk` as a judge of databases, and a program to run in it.
 
-The archive is read from `CAREEN_TEST_DATA`, else from `../shared/data` beside the checkout; it is
-Alpine's own minirootfs. Whatever needs it is marked `NEEDED`.
+The archive is Alpine's own minirootfs. Whatever needs it is marked `NEEDED`.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.builders import Dir, Reg, tar_layer
+from tests.data import DATA
 
-DATA = Path(os.environ.get("CAREEN_TEST_DATA", Path(__file__).parents[2] / "shared/data"))
 ARCHIVE = DATA / "apk/alpine-minirootfs-3.20.3-x86_64.tar.gz"
 SYFT = Path(sys.executable).with_name("syft")
 NEEDED = pytest.mark.skipif(not ARCHIVE.exists(), reason=f"no Alpine root at {ARCHIVE}")

@@ -10,21 +10,11 @@ from __future__ import annotations
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import Any
 
 from fixtures.build import Image
-from fixtures.record import (
-    TRACER,
-    document,
-    gather,
-    inside,
-    read_calls,
-    started,
-    whole,
-)
 
 from tests.builders import Dir, Reg, image_layout, tar_layer
-from tests.e2e.support import running, unpack
+from tests.e2e.hardened import careen
 
 STATUS_D = "var/lib/dpkg/status.d"
 PACKAGES = (
@@ -119,15 +109,12 @@ def packed(root: Path) -> bytes:
     return target.read_bytes()
 
 
-def recorded(image: Image, folder: Path) -> dict[str, Any]:
-    """The profile of one run under strace."""
-    source = unpack(image.layout, image.ref, folder / "source")
-    bundle = unpack(image.layout, image.ref, folder / "traced")
-    trace = folder / "trace"
-    with running(bundle, tracer=[*TRACER, str(trace)]) as app:
-        assert app.process.wait(60) == 0, app.printed()
-    with trace.open(errors="surrogateescape") as lines:
-        calls = read_calls(started(whole(lines), COMMAND[0]), HOME)
-        seen = gather(calls, source / "rootfs")
-    assert "/app/main.py" in inside(seen.opened)
-    return document("distroless", image, COMMAND, seen)
+def recorded(image: Image, folder: Path) -> bytes:
+    """The profile of one run to its end."""
+    target = folder / "recorded.yaml"
+    done = careen(
+        "profile", "record", str(image), "-o", str(target), "--scenario", "distroless", "-q"
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"/app/main.py" in target.read_bytes()
+    return target.read_bytes()

@@ -85,7 +85,7 @@ class Workshop:
     def __init__(self, folder: Disk, compiler: str = "gcc") -> None:
         self.folder, self.compiler = folder, compiler
 
-    def library(self, name: str, *needs: str, flags: Sequence[str] = ()) -> Disk:
+    def shared(self, name: str, *needs: str, flags: Sequence[str] = ()) -> Disk:
         """A library with the file name as its soname."""
         soname = f"-Wl,-soname,{Disk(name).name}"
         return self._build(name, needs, ["-shared", "-nostdlib", soname, *flags])
@@ -119,39 +119,39 @@ def rpath(text: str, kind: str = NEW) -> list[str]:
 
 
 def plain_runpath(shop: Workshop) -> Disk:
-    shop.library("lib/liba.so.1")
+    shop.shared("lib/liba.so.1")
     return shop.program("bin/p", "lib/liba.so.1", flags=rpath("$ORIGIN/../lib"))
 
 
 def rpath_serves_the_libraries_below(shop: Workshop) -> Disk:
-    shop.library("lib/libb.so.1")
-    shop.library("lib/liba.so.1", "lib/libb.so.1")
+    shop.shared("lib/libb.so.1")
+    shop.shared("lib/liba.so.1", "lib/libb.so.1")
     return shop.program("bin/p", "lib/liba.so.1", flags=rpath("$ORIGIN/../lib", OLD))
 
 
 def runpath_does_not_serve_the_libraries_below(shop: Workshop) -> Disk:
-    shop.library("lib/libb.so.1")
-    shop.library("lib/liba.so.1", "lib/libb.so.1")
+    shop.shared("lib/libb.so.1")
+    shop.shared("lib/liba.so.1", "lib/libb.so.1")
     return shop.program("bin/p", "lib/liba.so.1", flags=rpath("$ORIGIN/../lib"))
 
 
 def a_runpath_below_switches_the_rpath_above_off(shop: Workshop) -> Disk:
-    shop.library("lib/libb.so.1")
-    shop.library("lib/liba.so.1", "lib/libb.so.1", flags=rpath("/nowhere"))
+    shop.shared("lib/libb.so.1")
+    shop.shared("lib/liba.so.1", "lib/libb.so.1", flags=rpath("/nowhere"))
     return shop.program("bin/p", "lib/liba.so.1", flags=rpath("$ORIGIN/../lib", OLD))
 
 
 def what_is_loaded_already_is_not_looked_up(shop: Workshop) -> Disk:
-    shop.library("lib/libb.so.1")
-    shop.library("lib/liba.so.1", "lib/libb.so.1")
+    shop.shared("lib/libb.so.1")
+    shop.shared("lib/liba.so.1", "lib/libb.so.1")
     return shop.program("bin/p", "lib/liba.so.1", "lib/libb.so.1", flags=rpath("$ORIGIN/../lib"))
 
 
 def what_is_loaded_is_known_by_its_soname(shop: Workshop) -> Disk:
     """liba.so.1 is no file, but the SONAME of libz.so, which was loaded before."""
-    wanted = shop.library("lib/liba.so.1")
-    shop.library("lib/libb.so.1", "lib/liba.so.1")
-    shop.library("lib/libz.so")
+    wanted = shop.shared("lib/liba.so.1")
+    shop.shared("lib/libb.so.1", "lib/liba.so.1")
+    shop.shared("lib/libz.so")
     flags = rpath("$ORIGIN/../lib")
     program = shop.program("bin/p", "lib/libz.so", "lib/libb.so.1", flags=flags)
     wanted.rename(shop.folder / "lib" / "libz.so")
@@ -160,8 +160,8 @@ def what_is_loaded_is_known_by_its_soname(shop: Workshop) -> Disk:
 
 def rpath_beside_runpath_is_off(shop: Workshop) -> Disk:
     """Linkers write one of the two, so RUNPATH's tag is put in the place of another."""
-    shop.library("lib/libb.so.1")
-    shop.library("lib/liba.so.1", "lib/libb.so.1")
+    shop.shared("lib/libb.so.1")
+    shop.shared("lib/liba.so.1", "lib/libb.so.1")
     flags = rpath("$ORIGIN/../lib", OLD)
     program = shop.program("bin/p", "lib/liba.so.1", flags=flags)
     data = bytearray(program.read_bytes())
@@ -174,53 +174,53 @@ def rpath_beside_runpath_is_off(shop: Workshop) -> Disk:
 
 
 def rpath_of_the_middle_comes_before_that_of_the_program(shop: Workshop) -> Disk:
-    shop.library("one/libb.so.1")
-    shop.library("two/libb.so.1")
-    shop.library("one/liba.so.1", "one/libb.so.1", flags=rpath("$ORIGIN/../two", OLD))
+    shop.shared("one/libb.so.1")
+    shop.shared("two/libb.so.1")
+    shop.shared("one/liba.so.1", "one/libb.so.1", flags=rpath("$ORIGIN/../two", OLD))
     return shop.program("bin/p", "one/liba.so.1", flags=rpath("$ORIGIN/../one", OLD))
 
 
 def origin_of_a_library_is_where_it_was_opened(shop: Workshop) -> Disk:
-    shop.library("real/libb.so.1")
-    shop.library("opened/libb.so.1")
-    shop.library("real/liba.so.1", "real/libb.so.1", flags=rpath("${ORIGIN}"))
+    shop.shared("real/libb.so.1")
+    shop.shared("opened/libb.so.1")
+    shop.shared("real/liba.so.1", "real/libb.so.1", flags=rpath("${ORIGIN}"))
     (shop.folder / "opened" / "liba.so.1").symlink_to("../real/liba.so.1")
     return shop.program("bin/p", "real/liba.so.1", flags=rpath("$ORIGIN/../opened"))
 
 
 def a_needed_path_is_no_search(shop: Workshop) -> Disk:
     path = shop.folder / "lib" / "liba.so.1"
-    shop.library("lib/liba.so.1", flags=[f"-Wl,-soname,{path}"])
+    shop.shared("lib/liba.so.1", flags=[f"-Wl,-soname,{path}"])
     return shop.program("bin/p", "lib/liba.so.1")
 
 
 def another_class_is_passed_over(shop: Workshop) -> Disk:
-    shop.library("sixtyfour/liba.so.1")
+    shop.shared("sixtyfour/liba.so.1")
     program = shop.program(
         "bin/p", "sixtyfour/liba.so.1", flags=rpath("$ORIGIN/../thirtytwo:$ORIGIN/../sixtyfour")
     )
-    shop.library("thirtytwo/liba.so.1", flags=["-m32"])
+    shop.shared("thirtytwo/liba.so.1", flags=["-m32"])
     return program
 
 
 def lib_and_platform(shop: Workshop) -> Disk:
-    shop.library("lib/x86_64-linux-gnu/liba.so.1")
-    shop.library("lib64/liba.so.1")
-    shop.library("x86_64/libb.so.1")
+    shop.shared("lib/x86_64-linux-gnu/liba.so.1")
+    shop.shared("lib64/liba.so.1")
+    shop.shared("x86_64/libb.so.1")
     flags = rpath("$ORIGIN/../$LIB:$ORIGIN/../${PLATFORM}")
     return shop.program("bin/p", "lib64/liba.so.1", "x86_64/libb.so.1", flags=flags)
 
 
 def a_missing_library(shop: Workshop) -> Disk:
-    library = shop.library("lib/liba.so.1")
+    library = shop.shared("lib/liba.so.1")
     program = shop.program("bin/p", "lib/liba.so.1", flags=rpath("$ORIGIN/../lib"))
     library.unlink()
     return program
 
 
 def a_filter_is_loaded_too(shop: Workshop) -> Disk:
-    shop.library("lib/libf.so.1")
-    shop.library("lib/liba.so.1", flags=["-Wl,-F,libf.so.1", *rpath("$ORIGIN")])
+    shop.shared("lib/libf.so.1")
+    shop.shared("lib/liba.so.1", flags=["-Wl,-F,libf.so.1", *rpath("$ORIGIN")])
     return shop.program("bin/p", "lib/liba.so.1", flags=rpath("$ORIGIN/../lib"))
 
 
@@ -270,7 +270,7 @@ def test_a_static_pie_needs_nothing(tmp_path: Disk) -> None:
 def test_the_environment_comes_between_rpath_and_runpath(tmp_path: Disk) -> None:
     shop = Workshop(tmp_path)
     for name in ("own/liba.so.1", "env/liba.so.1", "env/libpre.so"):
-        shop.library(name)
+        shop.shared(name)
     env = {"LD_LIBRARY_PATH": f"/x;{tmp_path}/env", "LD_PRELOAD": "libpre.so nothing.so"}
     for kind, winner in ((OLD, "own"), (NEW, "env")):
         program = shop.program("bin/p", "own/liba.so.1", flags=rpath("$ORIGIN/../own", kind))

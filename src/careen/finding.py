@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-__all__ = ["Finding", "Severity", "errors"]
+__all__ = ["Finding", "Severity", "errors", "some"]
 
 Severity = Literal["error", "warning", "note"]
 
@@ -29,3 +30,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Those that stop the push."""
     return tuple(finding for finding in findings if finding.severity == "error")
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """`a, b and 7 more`: enough of a list to know what it is about."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

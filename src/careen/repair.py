@@ -8,6 +8,7 @@ that explains nothing, or in the last round, all candidates do.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,6 +30,7 @@ from careen.rewrite import image as rewriting
 from careen.rewrite.image import Form, Work
 from careen.rootfs.path import Path as ImagePath
 from careen.rootfs.path import absolute, name
+from careen.rootfs.rootfs import Rootfs
 from careen.transport.reference import Reference
 from careen.workflow import Opened, Settings
 
@@ -96,7 +98,7 @@ def repair(
     with workflow.opened(source, settings) as found:
         bench = _Bench(found, options, test, settings)
         watch("the source")
-        origin = bench.run(found.scene(), "source")
+        origin = bench.run(bench.source.rootfs, "source")
         if not origin.passed:
             raise SourceError(
                 f"the test fails on the source itself, so no removal explains it: {origin.message}"
@@ -118,8 +120,8 @@ def repair(
                     f"was removed: removal does not explain it: {seen.message}"
                 )
             rounds.append(Round(passed=False, message=seen.message, found=bench.told(chosen, seen)))
-            scenario = bench.scenario(chosen, f"repair-{number}", recorded)
-            widened = profiles.merge([_without(widened, scenario.name), _only(scenario)])
+            scenario = bench.scenario(chosen, _title(widened), recorded)
+            widened = profiles.merge([widened, _only(scenario)])
         else:
             watch("the last profile")
             last = bench.hardened(bench.drawn(widened), "last")
@@ -144,16 +146,16 @@ class _Bench:
     def __init__(self, found: Opened, options: Options, test: Test, settings: Settings) -> None:
         self.found, self.options, self.test, self.settings = found, options, test, settings
         self.source = found.scene()
-        self.image = workflow.subject(found).image
+        self.image = workflow.named(found)
         self.request, self.shell = _request(self.source, test)
 
     def drawn(self, profile: Profile) -> Plan:
         return draw.draw(self.source, self.found.bound, profile, self.options)
 
-    def run(self, scene: Scene, where: str) -> Trial:
+    def run(self, rootfs: Rootfs, where: str) -> Trial:
         subject = Subject(
             config=self.found.image.config,
-            rootfs=scene.rootfs,
+            rootfs=rootfs,
             facts=self.source.facts,  # users and the like, whatever the plan removes
             image=self.image,
         )
@@ -172,8 +174,7 @@ class _Bench:
             Work(jobs=self.settings.jobs, on_bytes=lambda _: None),
         )
         with workflow.scanned(layout, image, where, self.found.scratch, self.settings) as read:
-            scene = msgspec.structs.replace(self.source, rootfs=read.rootfs)
-            return self.run(scene, where)
+            return self.run(read.rootfs, where)
 
     def candidates(self, events: Iterable[Event], plan: Plan) -> dict[ImagePath, Event]:
         """What the source's run used and the plan removes, by path, in order of first use."""
@@ -221,7 +222,7 @@ class _Bench:
         """Without each package of the repair scenarios that green does not need, one at a time."""
         needless: list[str] = []
         for package in _more(self.drawn(before), self.drawn(widened)):
-            smaller = self._without_package(widened, package)
+            smaller = self._without_package(before, widened, package)
             plan = self.drawn(smaller)
             if any(item.id == package and item.decision != "remove" for item in plan.packages):
                 continue  # something else needs it
@@ -231,7 +232,9 @@ class _Bench:
                 widened = smaller
         return widened, tuple(needless)
 
-    def _without_package(self, profile: Profile, package: str) -> Profile:
+    def _without_package(self, before: Profile, profile: Profile, package: str) -> Profile:
+        """Without the package's paths in the scenarios that `before` has not."""
+        earlier = {scenario.name for scenario in before.scenarios}
         owners = self.source.catalog.owners
 
         def stays(path: str) -> bool:
@@ -248,7 +251,7 @@ class _Bench:
                     examined=tuple(filter(stays, one.examined)),
                     links={link: to for link, to in one.links.items() if stays(link)},
                 )
-                if one.name.startswith("repair-")
+                if one.name not in earlier
                 else one
                 for one in profile.scenarios
             ),
@@ -285,11 +288,10 @@ def _only(scenario: Scenario) -> Profile:
     return Profile(scenarios=(scenario,))
 
 
-def _without(profile: Profile, title: str) -> Profile:
-    """The profile without an earlier repair's scenario of the same name."""
-    return msgspec.structs.replace(
-        profile, scenarios=tuple(one for one in profile.scenarios if one.name != title)
-    )
+def _title(profile: Profile) -> str:
+    """The first `repair-N` that no scenario has: an earlier repair's stay."""
+    taken = {scenario.name for scenario in profile.scenarios}
+    return next(title for n in itertools.count(1) if (title := f"{_COMMAND}-{n}") not in taken)
 
 
 def _request(scene: Scene, test: Test) -> tuple[Request, dict[str, bytes]]:

@@ -13,8 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from careen.finding import Finding, Severity
-from careen.packages.source import some
+from careen.finding import Finding, Severity, some
 from careen.plan import platforms, start
 from careen.plan.closure import Scene, located
 from careen.plan.plan import Source

@@ -55,6 +55,7 @@ __all__ = [
     "by_hand",
     "explain",
     "harden",
+    "named",
     "opened",
     "plan",
     "record",
@@ -199,9 +200,14 @@ def subject(found: Opened) -> recording.Subject:
         config=found.image.config,
         rootfs=found.scan.rootfs,
         facts=facts.read(found.scan.rootfs),
-        image=ProfileImage(
-            name=str(found.reference), digest=found.bound.digest, platform=found.bound.platform
-        ),
+        image=named(found),
+    )
+
+
+def named(found: Opened) -> ProfileImage:
+    """An opened image as a profile names it."""
+    return ProfileImage(
+        name=str(found.reference), digest=found.bound.digest, platform=found.bound.platform
     )
 
 

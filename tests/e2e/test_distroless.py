@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 from fixtures.build import Image
 
 from tests import distroless
@@ -54,7 +53,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> tuple[Image, Path]:
     folder = tmp_path_factory.mktemp("distroless")
     image = distroless.build(folder)
     profile = folder / "profile.yaml"
-    profile.write_text(yaml.safe_dump(distroless.recorded(image, folder)))
+    profile.write_bytes(distroless.recorded(image, folder))
     return image, profile
 
 

@@ -9,6 +9,7 @@ import pytest
 from careen.errors import SourceError
 from careen.oci.config import Execution
 from careen.plan.plan import Plan
+from careen.profile.profile import Profile
 from tests.builders import Lnk, Node, Reg
 from tests.elf_builder import elf
 from tests.plan.scenes import decisions, drawn, dropped, pkg, profile, scene
@@ -97,6 +98,14 @@ def test_a_file_that_a_tracer_saw_by_its_own_name_keeps_every_link() -> None:
     assert dropped(plan) == {}
     (kept,) = [item for item in plan.findings if item.rule == "applets-kept"]
     assert (kept.path, kept.count) == ("/usr/bin/busybox", 5)
+
+
+def test_a_scenario_that_knows_its_links_says_nothing_of_another() -> None:
+    told, untold = profile(["/usr/bin/cat"], name="a"), profile(["/usr/bin/busybox"], name="b")
+    both = Profile(scenarios=(*told.scenarios, *untold.scenarios))
+    assert dropped(drawn(scene([APP, BOX, BOX_SH], LINKS), of=both)) == {
+        "/usr/bin/app": "its package app goes"
+    }
 
 
 @pytest.mark.parametrize("path", ["/usr/bin/cat", "/usr/bin/ash"])

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from careen.profile.observed import Event
+from careen.profile.observed import Event, Observed, Run
 from careen.profile.strace import CALLS, Reader
+from tests.builders import Lnk, Reg
+from tests.rootfs.hand_made import rootfs
 
 ROWS: dict[str, tuple[list[str], list[tuple[str, ...]]]] = {
     "executed": (
@@ -253,3 +255,40 @@ def test_a_real_log(tmp_path: Path) -> None:
     assert ("missing", str(tmp_path / "nowhere")) in found
     assert ("made", str(tmp_path / "made")) in found
     assert {how for how, path in found if path.endswith(("/sh", "/cat", "/mkdir"))} >= {"executed"}
+
+
+TRACE = r"""
+10 execve("/usr/bin/bwrap", ["bwrap", "app"], 0x1 /* 1 var */) = 0
+10 openat(AT_FDCWD</>, "/etc/secret", O_RDONLY) = 3</etc/secret>
+10 clone(child_stack=NULL, flags=SIGCHLD) = 11
+11 execve("/usr/local/bin/app", ["app", "-x"], 0x1 /* 1 var */) = -1 ENOENT (No such file)
+11 execve("/bin/app", ["app", "-x"], 0x1 /* 1 var */) = 0
+11 openat(AT_FDCWD</srv>, "data", O_RDONLY) = 3</srv/data>
+11 openat(4</usr>, "lib/libx.so", O_RDONLY <unfinished ...>
+11 clone(child_stack=NULL, flags=CLONE_VM|CLONE_THREAD) = 12
+12 access("/etc/absent", R_OK) = -1 ENOENT (No such file or directory)
+11 <... openat resumed>) = 5</usr/lib/libx.so.1>
+12 newfstatat(AT_FDCWD</srv>, "/usr/lib/libx.so", {…}, AT_SYMLINK_NOFOLLOW) = 0
+12 openat(AT_FDCWD</srv>, "/srv/made", O_RDWR|O_CREAT, 0600) = 6</srv/made>
+12 access("/srv/renamed", F_OK) = -1 ENOENT (No such file or directory)
+12 rename("/srv/made", "/srv/renamed") = 0
+12 openat(AT_FDCWD</srv>, "/proc/self/maps", O_RDONLY) = 6</proc/11/maps>
+12 readlink("/bin", "usr/bin", 100) = 7
+12 openat(AT_FDCWD</srv>, "/srv/caf\303\251", O_RDONLY) = 6</srv/café>
+12 openat(AT_FDCWD</srv>, "/srv/denied", O_RDONLY) = -1 EACCES (Permission denied)
+12 newfstatat(6</srv/data>, "", {st_mode=S_IFREG|0644, …}, AT_EMPTY_PATH) = 0
+"""
+
+
+def test_a_trace_becomes_sets_of_resolved_paths() -> None:
+    files = ("usr/bin/app", "usr/lib/libx.so.1", "srv/data", "srv/café", "srv/denied", "etc/secret")
+    links = [Lnk("bin", "usr/bin"), Lnk("usr/lib/libx.so", "libx.so.1")]
+    reader = Reader(after=1, cwd="/srv")
+    lines = [f"{line}\n".encode() for line in TRACE.strip().splitlines()]
+    observed = Observed(rootfs([*map(Reg, files), *links])).take(reader.events(lines))
+    seen = observed.scenario(Run(name="run"))
+    assert seen.executed == ("/usr/bin/app",)
+    assert seen.opened == ("/srv/café", "/srv/data", "/usr/lib/libx.so.1")
+    assert seen.examined == ("/bin", "/usr/lib/libx.so")
+    assert seen.links == {"/bin": "/usr/bin", "/usr/lib/libx.so": "/usr/lib/libx.so.1"}
+    assert seen.missing == ("/etc/absent",)

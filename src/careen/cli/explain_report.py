@@ -11,8 +11,8 @@ from rich.text import Text
 from careen.cli.tables import Column, facts, note, table, title
 from careen.cli.units import count, size
 from careen.errors import printable
+from careen.finding import some
 from careen.formats import strict_json
-from careen.packages.source import some
 from careen.plan.blame import Suspect
 from careen.plan.explain import Answer
 

@@ -12,8 +12,8 @@ from rich.text import Text
 from careen.cli.tables import Column, facts, note, table, title
 from careen.cli.units import count
 from careen.errors import printable
+from careen.finding import some
 from careen.formats import strict_json
-from careen.packages.source import some
 from careen.profile import profile as profiles
 from careen.repair import Repaired, Round
 

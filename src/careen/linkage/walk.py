@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from careen.linkage.search import Object, locate, places
 from careen.linkage.values import Found, Linkage, Missing, Via, View
+from careen.oci.config import PATH
 from careen.rootfs.elf import Elf
 from careen.rootfs.path import Path, absolute, name, parent
 
@@ -16,8 +17,6 @@ __all__ = ["missing", "named", "of"]
 _MUSL_OWN = re.compile(r"lib(c|pthread|rt|m|dl|util|xnet)\.")  # musl's loader is these libraries
 _GLIBC = re.compile(r"lib(c|pthread|rt|m|dl|util)\.so\.[0-9]|ld-linux")
 _DAMAGED = Elf(bits=0, little=True, machine=0, type=0)  # stands for a file that careen cannot read
-# What container runtimes set where Env has no PATH.
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _Answer = Found | Missing
 
@@ -67,7 +66,7 @@ def _script(path: Path, view: View) -> Iterator[_Answer]:
     if "/" in script.program:
         yield _program("path", script.program, [script.program], path, view)
     elif script.program:
-        folders = view.environment.get("PATH", _PATH).split(":")
+        folders = view.environment.get("PATH", PATH).split(":")
         texts = [f"{folder}/{script.program}" if folder else script.program for folder in folders]
         yield _program("PATH", script.program, texts, path, view)
 

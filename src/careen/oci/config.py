@@ -12,9 +12,11 @@ from careen.formats.strict_json import Object
 from careen.oci.fields import nested, objects, text, texts
 from careen.oci.platform import Platform
 
-__all__ = ["CEILING", "Config", "Execution"]
+__all__ = ["CEILING", "PATH", "Config", "Execution"]
 
 CEILING = 8 << 20  # bytes
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What container runtimes set where Env has no PATH."""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from careen.errors import FormatError, SourceError, within
 from careen.rootfs.path import Path, join
 from careen.rootfs.rootfs import Rootfs
 
-__all__ = ["Source", "some"]
+__all__ = ["Source"]
 
 T = TypeVar("T")
 
@@ -64,9 +64,3 @@ class Source:
         """The paths in the directory `name`, [] when there is none."""
         directory = self.locate(name)
         return [] if directory is None else self.rootfs.children(directory)
-
-
-def some(names: Sequence[str], most: int = 5) -> str:
-    """`a, b and 7 more`: enough of a list to know what it is about."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

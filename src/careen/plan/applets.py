@@ -44,24 +44,31 @@ def links(scene: Scene) -> Links:
 
 
 def seeds(scene: Scene, profile: Profile, keep: Selection, found: Links) -> Iterator[Seed]:
-    """The links of a file that people keep, or that the profile names without one of them."""
-    named = {target: "" for target in found.values() if _asked(scene, keep, target)}
-    followed: set[Path] = set()
-    for path in profiles.used(profile) if found else ():
-        place = scene.rootfs.resolve(path)
-        followed |= {found[hop] for hop in place.hops if hop in found}
-        if place.path is not None and is_many(place.path):
-            named.setdefault(place.path, absolute(path))
+    """The links of a file that people keep, or that a scenario names without one of them."""
+    untold = _untold(scene, profile, found)
     for link, target in found.items():
-        if target not in named or (named[target] and target in followed):
-            continue
-        if named[target]:
-            phrase = f"{named[target]} was used, and {_UNTOLD}"
-            because = Because(rule="applets", phrase=phrase)
-        else:
-            phrase = f"an applet of {absolute(target)}; asked for: {_asked(scene, keep, target)}"
-            because = Because(rule="keep", phrase=phrase)
-        yield Seed(text=absolute(link), because=because)
+        if pattern := _asked(scene, keep, target):
+            phrase = f"an applet of {absolute(target)}; asked for: {pattern}"
+            yield Seed(text=absolute(link), because=Because(rule="keep", phrase=phrase))
+        elif target in untold:
+            phrase = f"{untold[target]} was used, and {_UNTOLD}"
+            yield Seed(text=absolute(link), because=Because(rule="applets", phrase=phrase))
+
+
+def _untold(scene: Scene, profile: Profile, found: Links) -> dict[Path, str]:
+    """The files that some scenario names, each as written, and followed no link to."""
+    untold: dict[Path, str] = {}
+    for scenario in profile.scenarios if found else ():
+        named: dict[Path, str] = {}
+        followed: set[Path] = set()
+        for path in profiles.used(Profile(scenarios=(scenario,))):
+            place = scene.rootfs.resolve(path)
+            followed |= {found[hop] for hop in place.hops if hop in found}
+            if place.path is not None and is_many(place.path):
+                named.setdefault(place.path, absolute(path))
+        for target in named.keys() - followed:
+            untold.setdefault(target, named[target])
+    return untold
 
 
 def _asked(scene: Scene, keep: Selection, path: Path) -> str:

@@ -9,11 +9,12 @@ import msgspec
 from careen.errors import SourceError
 from careen.packages.catalog import Catalog
 from careen.packages.package import Package
-from careen.plan.closure import Scene
+from careen.plan.closure import Closure, Scene, told
+from careen.plan.plan import Options
 from careen.plan.selection import Selection
 from careen.rootfs.path import Path, absolute
 
-__all__ = ["Asked", "of", "stuck", "untouchable"]
+__all__ = ["Asked", "check_started", "of", "stuck", "untouchable"]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,24 @@ def _paths(scene: Scene, keep: Selection, drop: Selection) -> Iterator[tuple[Pat
         if reason and inode.kind != "directory":  # a directory stays while anything in it does
             raise SourceError(f"{absolute(path)} cannot be dropped ({pattern}): {reason}")
         yield path, pattern
+
+
+def check_started(asked: Asked, closure: Closure, catalog: Catalog, options: Options) -> None:
+    """SourceError when what the config starts is to be dropped: the image would not start.
+
+    `force` overrules it.
+    """
+    for path in asked.files(catalog) if not options.force else ():
+        because = closure.paths.get(path)
+        if because is not None and because.rule == "config":
+            pattern = asked.paths.get(path) or next(
+                asked.packages[id] for id in catalog.owners[path] if id in asked.packages
+            )
+            raise SourceError(
+                f"{absolute(path)} cannot be dropped ({pattern}): "
+                f"{told(because, closure, catalog)}, and the image would not start; leave it out, "
+                "or overrule with --force"
+            )
 
 
 def stuck(package: Package, scene: Scene, keep: Selection) -> str:

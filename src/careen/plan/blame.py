@@ -54,9 +54,12 @@ def _saying(kind: Kind, pattern: str) -> _Saying:
 _QUOTES = "['\"`\u2018\u2019\u201c\u201d]"  # the typographic ones are GNU's
 _SAYINGS = (
     # the dynamic loaders; Python and others repeat their words
-    _saying("library", r"([\w.+-]+\.so(?:\.[\w.]+)?): cannot open shared object file"),
+    _saying("library", r"(?<![\w.+-])([\w.+-]+\.so(?:\.[\w.]+)?): cannot open shared object file"),
     _saying("library", r"Error loading shared library ([\w.+-]+\.so(?:\.[\w.]+)?)"),
-    _saying("library", r"(?:failed|unable|cannot) to? ?(?:load|open)[^/]*?([\w.+-]+\.so[\w.]*)"),
+    _saying(
+        "library",
+        r"(?:failed to|unable to|cannot) (?:load|open) [^/]{0,80}?(?<![\w.+-])([\w.+-]+\.so[\w.]*)",
+    ),
     # languages
     _saying("module", rf"No module named {_QUOTES}?([\w.]+)"),
     _saying("module", r"Can't locate ([\w/]+\.pm) in @INC"),
@@ -67,10 +70,10 @@ _SAYINGS = (
     _saying("data", rf"(?:unknown|invalid|Unknown|Invalid) time ?zone:? {_QUOTES}?([\w/+-]+)"),
     # commands
     _saying("command", r"(?:sh|ash|dash|bash|ksh)(?:: line)?(?:: \d+)?: ([\w./+-]+): not found"),
-    _saying("command", r"([\w./+-]+): (?:command )?not found"),
+    _saying("command", r"(?<![\w./+-])([\w./+-]+): (?:command )?not found"),
     _saying("command", rf"exec: {_QUOTES}?([\w./+-]+){_QUOTES}?: (?:executable file )?not found"),
     _saying("command", rf"env: {_QUOTES}?([\w./+-]+){_QUOTES}?: No such file"),
-    _saying("command", r"bad interpreter: ([\w./+-]+)|([\w./+-]+): bad interpreter"),
+    _saying("command", r"bad interpreter: ([\w./+-]+)|(?<![\w./+-])([\w./+-]+): bad interpreter"),
     _saying("command", rf"FileNotFoundError: .* {_QUOTES}([\w.+-]+){_QUOTES}"),
     _saying("command", r"(?:exec|execve|spawn) ([\w./+-]+):? .*?(?:no such file|ENOENT)"),
 )

@@ -10,12 +10,13 @@ step keeps the reason that first brought it in, so that the chain can be told.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache, partial
 
 import msgspec
 
 from careen import linkage
-from careen.oci.config import Execution
+from careen.oci.config import PATH, Execution
 from careen.packages.catalog import Catalog
 from careen.packages.package import Package
 from careen.plan.plan import Options
@@ -39,10 +40,6 @@ __all__ = [
     "told",
     "view",
 ]
-
-_PATH = (
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # what runtimes set by default
-)
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,7 +160,7 @@ def chain(because: Because, closure: Closure, catalog: Catalog) -> tuple[Because
     seen: set[str] = set()
     while because.origin and because.origin not in seen:
         seen.add(because.origin)
-        before = _before(because.origin, closure, catalog)
+        before = _before(because.origin, closure, catalog, seen)
         if before is None:
             break
         steps.append(before)
@@ -171,14 +168,22 @@ def chain(because: Because, closure: Closure, catalog: Catalog) -> tuple[Because
     return tuple(steps)
 
 
-def _before(origin: str, closure: Closure, catalog: Catalog) -> Because | None:
+def _before(
+    origin: str, closure: Closure, catalog: Catalog, seen: Collection[str]
+) -> Because | None:
+    """The reason before `origin`: its own, or of what is not used itself, its package's.
+
+    Libraries that need each other would lead back to what was `seen`: there too the package's.
+    """
     if origin.startswith("package:"):
         return closure.packages.get(origin.removeprefix("package:"))
     path = normal(origin)
-    if path in closure.paths:
-        return closure.paths[path]
-    owners = catalog.owners.get(path, ())  # not used itself: it stays with its package
-    return next((closure.packages[id] for id in owners if id in closure.packages), None)
+    own = closure.paths.get(path)
+    if own is not None and own.origin not in seen:
+        return own
+    owners = catalog.owners.get(path, ())
+    others = [closure.packages[id] for id in owners if id in closure.packages]
+    return next((one for one in others if one.origin not in seen), own)
 
 
 def view(scene: Scene) -> linkage.View:
@@ -194,7 +199,7 @@ def view(scene: Scene) -> linkage.View:
 
 def located(program: str, rootfs: Rootfs, execution: Execution) -> str:
     """Where a runtime or shell finds `program`: by its path, or on PATH; "" when nowhere."""
-    search = (execution.variable("PATH") or _PATH).split(":")
+    search = (execution.variable("PATH") or PATH).split(":")
     base = "" if program.startswith("/") else f"/{execution.working_dir}"
     candidates = [f"{base}/{program}"] if "/" in program else [f"{d}/{program}" for d in search]
     for candidate in candidates:
@@ -230,6 +235,7 @@ class _Closing:
         self.loaded: set[Path] = set()
         self._passed = going.idle | going.paths
         self._waiting: deque[Path | Package] = deque()
+        self._compiled = cache(partial(_compiled_in, scene.rootfs))
 
     def run(self) -> None:
         """Until nothing new comes in."""
@@ -248,17 +254,12 @@ class _Closing:
             self.add(hop, reason)
             if hop in self.going.paths:
                 return
-            if not self._is_road(hop):
+            if not self.rootfs.is_road(hop):  # a road is a part of a path's spelling, as /bin is
                 reason = _led(hop, because.rule)
         if found.path is None:
             self.lost.append(Lost(text=text, because=because))
         else:
             self.add(found.path, reason)
-
-    def _is_road(self, link: Path) -> bool:
-        """Whether a link leads to a directory: a part of a path's spelling, as /bin is."""
-        end = self.rootfs.resolve(link).path
-        return end is not None and self.rootfs.nodes[end].kind == "directory"
 
     def add(self, path: Path, because: Because) -> None:
         """A path that is there, under its stored name."""
@@ -403,14 +404,21 @@ class _Closing:
             module = join(parent(folder), f"{name(path).partition('.')[0]}.py")
             twins = [module] if module in self.rootfs else []
         elif path.endswith(".py"):
-            stem = name(path)[:-2]
-            cached = self.rootfs.children(join(folder, "__pycache__"))
-            twins = [p for p in cached if name(p).startswith(stem) and p.endswith(".pyc")]
+            twins = self._compiled(join(folder, "__pycache__")).get(name(path)[:-3], [])
         else:
             return
         because = Because(rule="bytecode", phrase=f"the same module as {origin}", origin=origin)
         for twin in twins:
             self.add(twin, because)
+
+
+def _compiled_in(rootfs: Rootfs, folder: Path) -> dict[str, list[Path]]:
+    """The bytecode in a `__pycache__` by its module's name."""
+    found: dict[str, list[Path]] = {}
+    for path in rootfs.children(folder):
+        if path.endswith(".pyc"):
+            found.setdefault(name(path).partition(".")[0], []).append(path)
+    return found
 
 
 def _led(link: Path, rule: str) -> Because:

@@ -55,6 +55,7 @@ def drawn(scene: Scene, source: Source, profile: Profile, options: Options) -> D
     _check(scene, source, profile, options)
     wanted = _wanted(scene, profile, options)
     closure = _closed(scene, platforms.translated(profile, source.platform), wanted, options)
+    asks.check_started(wanted.asked, closure, scene.catalog, options)
     drops = _gathered(scene, closure, wanted, options)
     paths = [*_dropped(drops), *_turned(drops), *_edited(drops), *ld_cache.decisions(drops)]
     absent = findings.absent(closure)
@@ -111,7 +112,12 @@ def _wanted(scene: Scene, profile: Profile, options: Options) -> _Wanted:
 
 def _closed(scene: Scene, profile: Profile, wanted: _Wanted, options: Options) -> Closure:
     """What is needed. The closure passes over what people ask to drop, and shells that may go."""
-    files = frozenset(wanted.asked.files(scene.catalog))
+    kept = wanted.shells.keys() | set(wanted.shells.values()) if options.shells == "keep" else set()
+    files = frozenset(
+        path
+        for path in wanted.asked.files(scene.catalog)
+        if path not in kept and wanted.keep.path(path) is None
+    )
     free = frozenset(shells.free(scene, wanted.keep, wanted.shells))
     forced = options.shells == "remove" and options.force
     return close(
@@ -160,7 +166,8 @@ def _findings(drops: Drops, wanted: _Wanted) -> Iterator[Finding]:
     yield from findings.about_closure(closure)
     yield from findings.about_databases(scene.catalog)
     yield from findings.about_essential(drops)
-    yield from findings.about_asked(scene, closure, wanted.asked, wanted.keep, wanted.drop)
+    yield from findings.about_asked(drops, wanted.asked)
+    yield from findings.about_patterns(scene, wanted.keep, wanted.drop)
     yield from shells.findings(drops, wanted.shells, needed, wanted.keep)
     yield from applets.findings(closure, wanted.applets)
     yield from sboms.findings(drops)
@@ -206,14 +213,9 @@ def _drop_unused(drops: Drops) -> None:
         for path in drops.scene.catalog.packages[id].paths:
             owners = drops.scene.catalog.owners[path]
             used = path in drops.closure.paths or not whole.isdisjoint(owners)
-            if drops.stays(path) and not (used or is_notice(path) or _leads_on(drops, path)):
+            held = used or is_notice(path) or drops.scene.rootfs.is_road(path)
+            if drops.stays(path) and not held:
                 drops.drop(path, f"nothing uses it in {id} (--granularity file)")
-
-
-def _leads_on(drops: Drops, path: Path) -> bool:
-    """Whether a directory is at `path`, or at the end of the link there."""
-    end = drops.scene.rootfs.resolve(path).path
-    return end is not None and drops.is_directory(end)
 
 
 def _drop_asked(drops: Drops, asked: Asked) -> None:

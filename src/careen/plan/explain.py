@@ -106,7 +106,7 @@ class _Book:
         place = rootfs.resolve(text)
         plain = rootfs.canonical(text)
         if place.path is not None or plain in rootfs:
-            links = [hop for hop in place.hops if not self._is_directory(hop)]
+            links = [hop for hop in place.hops if not rootfs.is_road(hop)]
             end = [] if place.path is None else [place.path]
             return list(dict.fromkeys([plain, *links, *end]))
         selection = of([text], "explain", rootfs)
@@ -114,10 +114,6 @@ class _Book:
         if not covered:
             raise SourceError("not in the image, and as a pattern it covers nothing", at=text)
         return covered
-
-    def _is_directory(self, path: Path) -> bool:
-        end = self.scene.rootfs.resolve(path).path
-        return end is not None and self.scene.rootfs.nodes[end].kind == "directory"
 
     def _packages(self, selection: Selection) -> list[str]:
         catalog = self.scene.catalog
@@ -197,7 +193,7 @@ class _Book:
             for name, step in zip(names, steps, strict=True)
         ]
         first = steps[-1].origin  # a program that no package owns and nothing names
-        if first:
+        if first.startswith("/") and normal(first) not in self.scene.catalog.owners:
             why = "no package owns it: the application's own"
             links.append(Link(what=_name(first), rule="unowned", why=why))
         return tuple(reversed(links))

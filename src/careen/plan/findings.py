@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from careen.finding import Finding, Severity
+from careen.finding import Finding, Severity, some
 from careen.packages.catalog import Catalog
 from careen.packages.package import Package
-from careen.packages.source import some
 from careen.plan import platforms
 from careen.plan.asked import Asked
 from careen.plan.closure import Because, Closure, Scene, is_use, told
@@ -16,13 +15,14 @@ from careen.plan.plan import Source
 from careen.plan.rules import TRANSIENT
 from careen.plan.selection import Selection
 from careen.profile.profile import Profile
-from careen.rootfs.path import absolute
+from careen.rootfs.path import absolute, normal
 
 __all__ = [
     "about_asked",
     "about_closure",
     "about_databases",
     "about_essential",
+    "about_patterns",
     "about_profile",
     "absent",
 ]
@@ -102,19 +102,20 @@ def about_essential(drops: Drops) -> Iterator[Finding]:
         yield _finding("essential-removed", "note", message, count=len(names))
 
 
-def about_asked(
-    scene: Scene, closure: Closure, asked: Asked, keep: Selection, drop: Selection
-) -> Iterator[Finding]:
-    """What goes because people ask, though needed; patterns that name nothing."""
+def about_asked(drops: Drops, asked: Asked) -> Iterator[Finding]:
+    """What goes because people ask, though needed; a package of which they keep a part."""
+    scene, closure = drops.scene, drops.closure
     for id, pattern in asked.packages.items():
         because = _need(scene.catalog.packages[id], closure)
         if because is not None:
             chain = told(because, closure, scene.catalog)
+            goes = "goes" if id in drops.removed else "goes but for what is kept of it"
+            gone = (path for path in _files(scene, id) if drops.gone(normal(path)))
             yield Finding(
                 rule="drop-needed",
                 severity="warning",
-                message=f"{id} goes ({pattern}), though needed: {chain}",
-                paths=tuple(_files(scene, id)),
+                message=f"{id} {goes} ({pattern}), though needed: {chain}",
+                paths=tuple(gone),
             )
     needed = [path for path in asked.paths if path in closure.paths]
     if needed:
@@ -127,6 +128,10 @@ def about_asked(
             count=len(needed),
             paths=tuple(map(absolute, needed)),
         )
+
+
+def about_patterns(scene: Scene, keep: Selection, drop: Selection) -> Iterator[Finding]:
+    """Patterns that name nothing."""
     for what, selection in (("keep", keep), ("drop", drop)):
         for text in selection.unmatched(scene.catalog, scene.rootfs):
             message = f"{text} (to {what}) names nothing in the image"

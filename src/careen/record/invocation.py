@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from careen.errors import SourceError, UsageError
-from careen.oci.config import Config, Execution
+from careen.oci.config import PATH, Config, Execution
 from careen.rootfs.facts import Facts
 
 __all__ = ["Invocation", "Overrides", "Volume", "health", "invocation", "split"]
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as runtimes set it
 _LAST_ID = (1 << 32) - 2
 
 
@@ -98,7 +97,7 @@ def _argv(execution: Execution, overrides: Overrides) -> tuple[str, ...]:
 
 def _env(execution: Execution, overrides: Overrides, facts: Facts, uid: int) -> dict[str, str]:
     home = next((user.home for user in facts.users if user.uid == uid), "/")
-    env = {"PATH": _PATH, "HOME": home or "/", "HOSTNAME": "careen"}
+    env = {"PATH": PATH, "HOME": home or "/", "HOSTNAME": "careen"}
     for item in (*execution.env, *overrides.env):
         name, _, value = item.partition("=")
         env[name] = value
@@ -113,7 +112,7 @@ def _user(text: str, facts: Facts) -> tuple[int, int, tuple[int, ...]]:
         uid, gid = 0, 0
     elif known is not None:
         uid, gid = known.uid, known.gid
-    elif who.isdigit() and int(who) <= _LAST_ID:
+    elif _is_id(who):
         uid, gid = int(who), 0
     else:
         raise SourceError(f"the image has no user {who!r}")
@@ -128,16 +127,20 @@ def _group(text: str, facts: Facts) -> int:
     for group in facts.groups:
         if text in (group.name, str(group.gid)):
             return group.gid
-    if text.isdigit() and int(text) <= _LAST_ID:
+    if _is_id(text):
         return int(text)
     raise SourceError(f"the image has no group {text!r}")
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text[:11]) <= _LAST_ID
 
 
 def _stop(config: Config) -> int:
     """StopSignal as Docker writes it: SIGQUIT, QUIT or 3."""
     inner = config.document.get("config") or {}
     text = str(inner.get("StopSignal") or "SIGTERM").upper()
-    if text.isdigit() and 0 < int(text) < signal.NSIG:
+    if text.isascii() and text.isdecimal() and 0 < int(text) < signal.NSIG:
         return int(text)
     found = getattr(signal, text if text.startswith("SIG") else f"SIG{text}", None)
     return int(found) if isinstance(found, signal.Signals) else int(signal.SIGTERM)

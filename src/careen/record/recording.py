@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import socket
 import time
@@ -36,6 +37,7 @@ __all__ = [
     "Trial",
     "by_hand",
     "events_of",
+    "furnished",
     "prepared",
     "record",
     "trial",
@@ -99,17 +101,9 @@ def record(subject: Subject, request: Request, folder: Path, *, recorded: str) -
     GateError when the load fails: what was seen until then is no profile. CareenError when the
     image cannot be run here, ends too early or never.
     """
-    prepared_room = prepared(subject, request)
+    bare = prepared(subject, request)
     started = time.monotonic()
-    with (
-        room(
-            subject.rootfs,
-            folder,
-            prepared_room.identity,
-            devices=prepared_room.runner == "chroot",
-        ) as root,
-        running(msgspec.structs.replace(prepared_room, root=root), folder) as session,
-    ):
+    with furnished(bare, subject, folder) as sandbox, running(sandbox, folder) as session:
         findings = tuple(_load(session, subject, request))
     observed, readers = Observed(subject.rootfs), []
     for reader, events in events_of(session):
@@ -118,17 +112,17 @@ def record(subject: Subject, request: Request, folder: Path, *, recorded: str) -
     run = Run(
         name=request.scenario,
         image=subject.image,
-        command=prepared_room.process.argv,
+        command=bare.process.argv,
         exercise=request.exercise,
         tool=strace_version(),
         recorded=recorded,
         revision=request.revision,
-        answered=prepared_room.identity.answered,
+        answered=bare.identity.answered,
     )
     return Recorded(
         scenario=observed.scenario(run),
-        runner=prepared_room.runner,
-        ids=prepared_room.identity.kind,
+        runner=bare.runner,
+        ids=bare.identity.kind,
         seconds=time.monotonic() - started,
         lines=sum(reader.lines for reader in readers),
         unread=sum(reader.unread for reader in readers),
@@ -154,13 +148,13 @@ def trial(
     """
     if shell and ImagePath(PRIVATE) in subject.rootfs:
         raise SourceError(f"the image has a /{PRIVATE}, where the test's own shell would lie")
-    sandbox = prepared(subject, request)
+    bare = prepared(subject, request)
     folder.mkdir()
-    with room(subject.rootfs, folder, sandbox.identity, devices=sandbox.runner == "chroot") as root:
-        _place(root, shell or {})
+    with furnished(bare, subject, folder) as sandbox:
+        _place(sandbox.root, shell or {})
         session, message = None, ""
         try:
-            with running(msgspec.structs.replace(sandbox, root=root), folder) as session:
+            with running(sandbox, folder) as session:
                 tuple(_load(session, subject, request))
         except CareenError as error:
             message = str(error)
@@ -170,6 +164,14 @@ def trial(
         logs = events_of(session, after=launches)
         events = tuple(event for _, found in logs for event in found)
     return Trial(passed=not message, message=message, events=events)
+
+
+@contextlib.contextmanager
+def furnished(bare: Sandbox, subject: Subject, folder: Path) -> Iterator[Sandbox]:
+    """The sandbox with the image's files in it, for the block."""
+    devices = bare.runner == "chroot"
+    with room(subject.rootfs, folder, bare.identity, devices=devices) as root:
+        yield msgspec.structs.replace(bare, root=root)
 
 
 PRIVATE = ".careen"

@@ -128,6 +128,11 @@ class Rootfs:
             waiting += [part for part in reversed(target.split("/")) if part not in ("", ".")]
         return Resolution(here, tuple(hops))
 
+    def is_road(self, text: str) -> bool:
+        """Whether a directory is at `text`, or at the end of the link there."""
+        end = self.resolve(text).path
+        return end is not None and self.nodes[end].kind == "directory"
+
     def canonical(self, text: str) -> Path:
         """`text` with every directory symlink on its way resolved; the last component as it is.
 

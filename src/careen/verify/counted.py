@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from careen.finding import Finding, Severity
-from careen.packages.source import some
+from careen.finding import Finding, Severity, some
 from careen.rootfs.path import Path, absolute
 
 __all__ = ["counted"]

@@ -31,7 +31,8 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
 def against(after: Sight, before: Sight, plan: Plan) -> Iterator[Finding]:
     """What the finished image owes its source: everything but what the plan drops."""
     yield from after.notes
-    yield from one_layer(after.image)
+    if after.image.manifest.digest != before.image.manifest.digest:  # a counterpart is the source
+        yield from one_layer(after.image)
     yield from config_kept(after.image, before.image)
     yield from past_kept(after.image, before.image)
     yield from facts_true(after.image, before.image, plan)

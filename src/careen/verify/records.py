@@ -19,7 +19,10 @@ from careen.rootfs.path import Path, absolute
 
 __all__ = ["records_true"]
 
-_SAID = ("name", "version", "architecture", "source", "source_version", "status", "depends")
+_SAID = (
+    *("name", "version", "architecture", "source", "source_version", "status", "depends"),
+    *("provides", "essential"),
+)
 
 
 def records_true(after: Scene, before: Scene, plan: Plan) -> Iterator[Finding]:

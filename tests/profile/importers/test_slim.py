@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from careen.errors import FormatError
 from tests.builders import Lnk, Reg
+from tests.data import DATA
 from tests.profile.importers.support import gathered, scenario
 
-REAL = Path("/work/shared/data/profiles/nginx.slim.creport.json")
+REAL = DATA / "profiles/nginx.slim.creport.json"
 
 
 def artifact(path: str, kind: str = "file", **more: Any) -> dict[str, Any]:

@@ -11,10 +11,9 @@ from careen.cli.report import findings_rows
 from careen.cli.tables import Column, facts, note, table, title
 from careen.cli.units import count
 from careen.errors import SourceError
-from careen.finding import Finding, errors
+from careen.finding import Finding, errors, some
 from careen.formats import strict_json
 from careen.formats.digest import Digest
-from careen.packages.source import some
 from careen.profile import profile as profiles
 from careen.profile.importers.gather import Read
 from careen.profile.profile import Profile, Scenario

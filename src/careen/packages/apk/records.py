@@ -13,13 +13,14 @@ from functools import partial
 
 import msgspec
 
+from careen.finding import some
 from careen.packages import shells
 from careen.packages.apk import edit, faults, record, scripts
 from careen.packages.apk.database import Database
 from careen.packages.apk.record import Record
 from careen.packages.apk.scripts import Archive
 from careen.packages.package import Package
-from careen.packages.source import Source, some
+from careen.packages.source import Source
 from careen.packages.text import lines
 from careen.rootfs.path import ROOT, Path, join
 from careen.rootfs.rootfs import Rootfs

@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 
 from careen.errors import CareenError, within
+from careen.finding import some
 from careen.packages import shells
 from careen.packages.dpkg import alternatives, edit, faults
 from careen.packages.dpkg.alternatives import Alternative
@@ -31,7 +32,7 @@ from careen.packages.dpkg.names import Diversion, Names, diversions
 from careen.packages.dpkg.record import relation, source_of
 from careen.packages.dpkg.stanza import Fields, cut, parse
 from careen.packages.package import Package
-from careen.packages.source import Source, some
+from careen.packages.source import Source
 from careen.rootfs.path import ROOT, Path, name, parent
 from careen.rootfs.rootfs import Rootfs
 

@@ -47,7 +47,7 @@ def packages_of(
                 source=one.source,
                 source_version=one.source_version,
                 paths=tuple(dict.fromkeys(_paths(rootfs, one, place, files))),
-                conffiles=tuple(dict.fromkeys(place(name) for name in one.config - one.ghosts)),
+                conffiles=tuple(dict.fromkeys(map(place, sorted(one.config - one.ghosts)))),
                 provides=one.provides,
                 depends=tuple((name,) for name in one.requires),
                 unreadable=refused or _unreadable(one, alone=alone),

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from careen.errors import FormatError, SourceError, within
+from careen.finding import some
 from careen.packages import shells
 from careen.packages.package import Package
 from careen.packages.rpm import bdb, edit, ndb, record, sqlite, wal
 from careen.packages.rpm.database import Database
 from careen.packages.rpm.owned import packages_of
 from careen.packages.rpm.record import Record
-from careen.packages.source import Source, some
+from careen.packages.source import Source
 from careen.rootfs.path import Path, absolute, parent
 from careen.rootfs.rootfs import Rootfs
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from careen.errors import SourceError, UsageError
-from careen.finding import Finding
+from careen.finding import Finding, some
 from careen.profile.importers.importer import (
     Filters,
     Importer,
@@ -156,14 +156,16 @@ class Gathering:
     def _several(self) -> Iterator[Finding]:
         names = sorted({origin.container or origin.id for origin in self._origins} - {""})
         if len(names) > 1:
-            message = f"the log tells of {len(names)} containers, all were taken: {_some(names)}"
+            told = some([name[:80] for name in names], _NAMED)
+            message = f"the log tells of {len(names)} containers, all were taken: {told}"
             message += "; choose one with --container"
             yield _warning("profile-several-containers", message, len(names))
 
     def _other_image(self, own: Collection[str]) -> Iterator[Finding]:
         others = sorted({origin.digest for origin in self._origins} - {"", *own})
         if own and others:
-            message = f"the log names another image than --image: {_some(others)}"
+            told = some([digest[:80] for digest in others], _NAMED)
+            message = f"the log names another image than --image: {told}"
             yield _warning("profile-other-image", message, len(others))
 
     def _elsewhere(self) -> Iterator[Finding]:
@@ -223,11 +225,6 @@ def _name(origin: Origin) -> str:
     if not origin.image or "@" in origin.image or not origin.digest:
         return origin.image
     return f"{origin.image}@{origin.digest}"
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(name[:80] for name in names[:_NAMED])
-    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown
 
 
 def _warning(rule: str, message: str, count: int) -> Finding:
