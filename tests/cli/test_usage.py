@@ -11,7 +11,7 @@ import pytest
 
 from careen.cli import app
 
-COMMANDS = ("inspect", "squash", "plan", "explain", "harden", "verify", "diff", "profile")
+COMMANDS = ("inspect", "squash", "plan", "explain", "harden", "repair", "verify", "diff", "profile")
 
 WRONG = [
     # command line, exit code, what the line says

@@ -54,6 +54,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> tuple[Image, Path]:
     image = distroless.build(folder)
     profile = folder / "profile.yaml"
     profile.write_bytes(distroless.recorded(image, folder))
+    unpack(image.layout, image.ref, folder / "source")
     return image, profile
 
 

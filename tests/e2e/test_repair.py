@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from tests.e2e.support import SUITE, check_flask, running, unpack
 from tests.judges import ROOT_ONLY
 
 pytestmark = [pytest.mark.e2e, ROOT_ONLY]
+FETCH = "import urllib.request as r; assert r.urlopen('http://127.0.0.1:8081').read() == b'hi\\n'"
+SITE = "server { listen 8081; location / { echo hi; } }\n"
 
 
 def repaired(*arguments: str) -> dict[str, Any]:
@@ -27,6 +31,30 @@ def repaired(*arguments: str) -> dict[str, Any]:
 
 def suite(*names: str) -> str:
     return f"{sys.executable} {SUITE} http://127.0.0.1:8000 {' '.join(names)}"
+
+
+def test_a_module_that_only_a_glob_names_is_brought_back(tmp_path: Path) -> None:
+    """nginx names no module: modules-enabled/*.conf does, and without one it fails on `echo`."""
+    image = build("nginx")
+    layout = shutil.copytree(image.layout, tmp_path / "layout")
+    (tmp_path / "echo").write_text(SITE)
+    inserted = ["umoci", "insert", "--image", f"{layout}:{image.ref}", str(tmp_path / "echo")]
+    subprocess.run([*inserted, "/etc/nginx/sites-enabled/echo"], check=True, capture_output=True)
+    lines = (PROFILES / "nginx.yaml").read_text().splitlines(keepends=True)
+    without = [line for line in lines if "http-echo" not in line and "http_echo" not in line]
+    (tmp_path / "p.yaml").write_text("".join(without))
+    found = repaired(
+        f"oci:{layout}:{image.ref}", "-p", str(tmp_path / "p.yaml"), "-o", str(tmp_path / "q.yaml"),
+        "--granularity", "file", "--ready-port", "8081", "--test", f'{sys.executable} -c "{FETCH}"',
+    )  # fmt: skip
+    assert [one["passed"] for one in found["rounds"]] == [False, True]
+    brought = {item["path"]: item for one in found["rounds"] for item in one["found"]}
+    module = brought["/usr/lib/nginx/modules/ngx_http_echo_module.so"]
+    assert module["package"] == "libnginx-mod-http-echo"
+    assert module["process"] == "/usr/sbin/nginx"
+    assert module["in_vain"] is False
+    after = profiles.load((tmp_path / "q.yaml").read_bytes(), place="q")
+    assert [scenario.name for scenario in after.scenarios] == ["nginx-load", "repair-1"]
 
 
 def test_a_suite_that_the_profile_does_not_know_gets_to_green(tmp_path: Path) -> None:
@@ -46,6 +74,8 @@ def test_a_suite_that_the_profile_does_not_know_gets_to_green(tmp_path: Path) ->
     assert found["rounds"][-1]["passed"] is True
     assert len(found["rounds"]) <= 4
     assert set(found["packages"]) - set(found["needless"]) == NEEDED
+    brought = {item["path"]: item["package"] for one in found["rounds"] for item in one["found"]}
+    assert {path: brought.get(path) for path in FEATURES} == FEATURES
     done = careen("harden", source, f"oci:{tmp_path}/out:x", "-p", str(wide), *rules, "-q")
     assert done.returncode == 0, done.stderr
     with running(unpack(tmp_path / "out", "x", tmp_path / "bundle")) as app:
@@ -57,8 +87,11 @@ def test_a_suite_that_the_profile_does_not_know_gets_to_green(tmp_path: Path) ->
     assert "\n-  " not in diff
 
 
-NEEDED = {
-    "coreutils",
+NEEDED = {"coreutils"}
+# of packages that stay on record for something else: the zone, and the driver of the database
+FEATURES = {
+    "/usr/bin/uname": "coreutils",
+    "/usr/share/zoneinfo/Europe/Vienna": "tzdata",
 }
 
 

@@ -494,7 +494,7 @@ def test_a_chain_of_reasons_is_told_to_its_end() -> None:
     found = closed(image, profile(["/usr/bin/app"]))
     assert told(found.packages["libz"], found, image.catalog) == (
         "libz owns /usr/lib/libz.so.1; libz.so.1 is loaded by /usr/bin/other; "
-        "app owns /usr/bin/app; executed in run"
+        "/usr/bin/other is a part of app; app owns /usr/bin/app; executed in run"
     )
 
 

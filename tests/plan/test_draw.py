@@ -549,6 +549,45 @@ def test_what_people_drop_goes_though_needed_and_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(("drop", "named"), [("app", "app"), ("/usr/bin/a*", "/usr/bin/a*")])
+def test_what_the_config_starts_is_dropped_by_force_alone(drop: str, named: str) -> None:
+    image = scene([APP, SPARE], execution=Execution(entrypoint=("app",)))
+    with pytest.raises(SourceError) as refusal:
+        drawn(image, ["/usr/bin/spare"], drop=(drop,))
+    assert refusal.value.exit_code == 4
+    assert str(refusal.value) == (
+        f"/usr/bin/app cannot be dropped ({named}): started by the image's Entrypoint, and the "
+        "image would not start; leave it out, or overrule with --force"
+    )
+    plan = drawn(image, ["/usr/bin/spare"], drop=(drop,), force=True)
+    assert "/usr/bin/app" in dropped(plan)
+
+
+def test_what_people_keep_of_a_package_that_they_drop_keeps_what_it_loads() -> None:
+    nodes = [
+        Reg("usr/bin/tool", elf(needed=["libq.so.1"]), 0o755),
+        Reg("usr/lib/libq.so.1", elf(soname="libq.so.1")),
+    ]
+    packages = [APP, pkg("p", "/usr/bin/tool", "/usr/share/p"), pkg("q", "/usr/lib/libq.so.1")]
+    plan = drawn(scene(packages, nodes), ["/usr/bin/app"], drop=("p",), keep=("/usr/bin/tool",))
+    assert decisions(plan) == {"app": "keep", "p": "partial", "q": "keep"}
+    assert set(dropped(plan)) == {"/usr/share/p"}
+    assert "/usr/bin/tool" in plan.programs
+    assert rules(plan)["drop-needed"] == (
+        "p goes but for what is kept of it (p), though needed: p owns /usr/bin/tool; asked for: "
+        "/usr/bin/tool"
+    )
+
+
+def test_shells_that_people_keep_stay_with_what_they_load() -> None:
+    nodes = [*SHELLS, Reg("usr/bin/bash", elf(needed=["libtinfo.so"]), 0o755)]
+    tinfo = pkg("libtinfo", "/usr/lib/libtinfo.so")
+    image = scene([APP, BASH, DASH, tinfo], [*nodes, Reg("usr/lib/libtinfo.so", PROGRAM)])
+    plan = drawn(image, ["/usr/bin/app"], shells="keep", drop=("bash",))
+    assert decisions(plan)["libtinfo"] == "keep"
+    assert "/usr/bin/bash" not in dropped(plan)
+
+
 def test_an_essential_package_that_goes_is_told_once() -> None:
     packages = [
         pkg(name, f"/usr/bin/{name}", more="Essential: yes\n") for name in ("a", "b", "app")

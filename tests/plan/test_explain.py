@@ -94,6 +94,25 @@ def test_what_only_an_unowned_program_loads_begins_there() -> None:
     assert told(answer)[0] == ("/srv/tool", "no package owns it: the application's own")
 
 
+def test_libraries_that_need_each_other_lead_to_the_beginning() -> None:
+    packages = [
+        pkg("p", "/usr/bin/a", "/usr/lib/libb.so.1"),
+        pkg("q", "/usr/lib/libc9.so.1"),
+    ]
+    nodes = [
+        Reg("usr/bin/a", elf(), mode=0o755),
+        Reg("usr/lib/libb.so.1", elf(soname="libb.so.1", needed=["libc9.so.1"])),
+        Reg("usr/lib/libc9.so.1", elf(soname="libc9.so.1", needed=["libb.so.1"])),
+    ]
+    (answer,) = asked("q", of=profile(["/usr/bin/a"]), source=scene(packages, nodes))
+    assert told(answer)[:3] == [
+        ("/usr/bin/a", "executed in run"),
+        ("package p", "p owns /usr/bin/a"),
+        ("/usr/lib/libb.so.1", "/usr/lib/libb.so.1 is a part of p"),
+    ]
+    assert told(answer)[-1] == ("package q", "q owns /usr/lib/libc9.so.1")
+
+
 def test_what_people_keep_begins_with_their_pattern() -> None:
     (answer,) = asked("perl", keep=("pe*",))
     assert told(answer) == [("package perl", "asked for: pe*")]

@@ -182,8 +182,11 @@ def _before(
     if own is not None and own.origin not in seen:
         return own
     owners = catalog.owners.get(path, ())
-    others = [closure.packages[id] for id in owners if id in closure.packages]
-    return next((one for one in others if one.origin not in seen), own)
+    staying = [id for id in owners if id in closure.packages and f"package:{id}" not in seen]
+    if not staying:
+        return own
+    phrase = f"{origin} is a part of {staying[0]}"
+    return Because(rule="package", phrase=phrase, origin=f"package:{staying[0]}")
 
 
 def view(scene: Scene) -> linkage.View:
