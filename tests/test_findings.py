@@ -21,8 +21,13 @@ def emitted() -> Iterator[str]:
     yield from (*rules.AGAINST, *rules.ALONE)
     for file in sorted((ROOT / "src/careen").rglob("*.py")):
         tree = ast.parse(file.read_text())
-        modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        if "careen.finding" in modules and "cli" not in file.parts:
+        imported = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module == "careen.finding"
+            for alias in node.names
+        }
+        if "Finding" in imported and "cli" not in file.parts:
             for node in ast.walk(tree):
                 value = node.value if isinstance(node, ast.Constant) else None
                 if isinstance(value, str) and NAME.fullmatch(value):
