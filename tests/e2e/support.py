@@ -113,6 +113,13 @@ class App:
         """The log so far."""
         return self.log.read_text(errors="replace")
 
+    def wait_printed(self, words: str) -> None:
+        """Until the log holds `words`; AssertionError with the log when it never does."""
+        deadline = time.monotonic() + SECONDS
+        while words not in (log := self.printed()):
+            assert time.monotonic() < deadline, f"never printed {words!r}:\n{log}"
+            time.sleep(0.05)
+
 
 def unpack(layout: Path, ref: str, bundle: Path) -> Path:
     """Unpack with umoci into the new folder `bundle` (`rootfs/`, `config.json`)."""
@@ -297,7 +304,8 @@ def check_nginx(app: App) -> None:
     status, body = get(app, 80, "/style.css")
     assert (status, b"font-family" in body) == (200, True)
     assert get(app, 80, "/nowhere")[0] == 404
-    assert '"GET /nowhere HTTP/1.1" 404' in app.printed()
+    # nginx logs a request after it has answered it
+    app.wait_printed('"GET /nowhere HTTP/1.1" 404')
 
 
 def check_flask(app: App, *names: str) -> None:
