@@ -61,6 +61,7 @@ test: lint
 
 bench: $(STAMP)
 	@$(VENV)/bin/python -m bench
+	@$(VENV)/bin/python -m bench.recording
 
 demo: $(STAMP)
 	@$(VENV)/bin/python -m fixtures.demo

@@ -18,28 +18,20 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from fixtures.build import Image, build
 
+from bench.timing import CAREEN, Run, timed
+
 FLOOR = Path(__file__).with_name("floor.py")
-CAREEN = Path(sys.executable).with_name("careen")
 PROFILES = Path("fixtures/profiles")
 THREADS = os.cpu_count() or 1
-
-
-class Run(NamedTuple):
-    """One finished command: wall seconds and the largest process' peak RSS in MiB."""
-
-    seconds: float
-    peak: float
-    printed: str
 
 
 class Row(NamedTuple):
@@ -116,19 +108,6 @@ def umoci_squash(image: Image) -> float:
         timed(["umoci", "new", "--image", f"{layout}:x"])
         timed(["umoci", "insert", "--image", f"{layout}:x", f"{bundle}/rootfs", "/"])
         return time.perf_counter() - started
-
-
-def timed(argv: Sequence[str | Path]) -> Run:
-    """Run a command to its end; an error ends the benchmark."""
-    started = time.perf_counter()
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    printed = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{argv[0]} ended with {process.returncode}")
-    return Run(time.perf_counter() - started, usage.ru_maxrss / 1024, printed)
 
 
 if __name__ == "__main__":
