@@ -75,8 +75,9 @@ def import_table(result: Imported) -> _Parts:
     yield title("Used")
     yield from table(columns, [(*counts, f"{result.kept:,}")], every=True)
     yield title("Logs")
-    numbers = ("lines", "events", "relative", "unread")
-    columns = [Column("log"), *(Column(word, right=True) for word in numbers)]
+    numbers = ("lines", "events", "relative", "absent", "unread")
+    heads = ("lines", "events", "relative", "not in image", "unread")
+    columns = [Column("log"), *(Column(word, right=True) for word in heads)]
     logs = [(r.log, *(f"{getattr(r, word):,}" for word in numbers)) for r in result.reads]
     yield from table(columns, logs, every=True)
     for read in result.reads:
@@ -131,6 +132,8 @@ def doubts(reads: Sequence[Read], findings: Sequence[Finding]) -> Iterator[str]:
             yield f"{read.log}: {lines}; the first is line {first.line}: {first.problem}"
         if read.relative:
             yield f"{read.log}: {count(read.relative, 'path')} not absolute, left out"
+        if read.absent:
+            yield f"{read.log}: {count(read.absent, 'path')} not in the image, left out"
     for finding in findings:
         yield f"{finding.severity}: {finding.message}"
 

@@ -41,14 +41,15 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one log.
 
     `lines` are its lines, or a document's records; `events` the uses that count; `relative` the
-    distinct ones of them whose path is; `unread` the lines that could not be read, of
-    which `samples` are the first.
+    distinct ones of them whose path is; `absent` those whose path the image lacks, 0 without an
+    image; `unread` the lines that could not be read, of which `samples` are the first.
     """
 
     log: str
     lines: int
     events: int
     relative: int
+    absent: int
     unread: int
     samples: tuple[Sample, ...]
 
@@ -76,7 +77,8 @@ class Gathering:
         UsageError for a filter that the format has nothing for.
         """
         check(importer, filters)
-        events, unread, skipped = 0, 0, self._observed.skipped
+        events, unread = 0, 0
+        skipped, absent = self._observed.skipped, self._observed.absent
         samples: list[Sample] = []
         for item in importer.read(log, filters):
             unsound = _unsound(item)
@@ -92,6 +94,7 @@ class Gathering:
             lines=log.line,
             events=events,
             relative=self._observed.skipped - skipped,
+            absent=self._observed.absent - absent,
             unread=unread,
             samples=tuple(samples),
         )
