@@ -3,9 +3,9 @@
     python -m bench.recording [--rounds N] [--megabytes N]
 
 The first table runs programs of the real images in bubblewrap, without strace and under it, one
-after the other in each round; the ratio is the median of the rounds. strace has the arguments that
-`careen profile record` gives it. The second reads logs of the given size with
-`careen profile import strace`: a real one over and over, and one in which no two lines are alike.
+after the other in each round, as root (nginx has users of its own); the ratio is the median of the
+rounds. strace has the arguments that `careen profile record` gives it. The second reads logs of the
+given size with `careen profile import strace`: a real one over and over, and one of unlike lines.
 """
 
 from __future__ import annotations
@@ -30,8 +30,13 @@ _SERVED = "redis-server --save '' --unixsocket /tmp/s >/dev/null & "
 _ASK = "redis-benchmark -s /tmp/s -q -n 100000 -t get,set >/dev/null; redis-cli -s /tmp/s shutdown"
 _UP = "until redis-cli -s /tmp/s ping >/dev/null 2>&1; do sleep 0.1; done; "
 _SITE = "nginx -g 'daemon on; error_log /dev/null;' >/dev/null; "
-_GETS = "exec 3<>/dev/tcp/127.0.0.1/80; for i in $(seq 2000); do printf '%b' \"$R\" >&3; done; "
-_PIPELINED = "printf '%b' 'GET / HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n' >&3; "
+_ASKED = "GET / HTTP/1.1\\r\\nHost: a\\r\\n"
+_LAST = f"{_ASKED}Connection: close\\r\\n\\r\\n"
+_GETS = (  # on three connections, as nginx closes one after 1,000 requests
+    "for c in 1 2 3; do exec 3<>/dev/tcp/127.0.0.1/80; "
+    f"for i in $(seq 899); do printf '{_ASKED}\\r\\n' >&3; done; printf '{_LAST}' >&3; "
+    "cat <&3 >/dev/null; done; nginx -s quit 2>/dev/null"
+)
 
 
 class Job(NamedTuple):
@@ -44,16 +49,12 @@ class Job(NamedTuple):
 
 JOBS = (
     Job("redis", "200,000 requests, served from memory", _SERVED + _UP + _ASK),
-    Job(
-        "nginx",
-        "2,000 requests, a file opened for each",
-        f"R='GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'; {_SITE}{_GETS}{_PIPELINED}"
-        "cat <&3 >/dev/null; nginx -s quit",
-    ),
+    Job("nginx", "2,700 requests, a file opened for each", _SITE + _GETS),
     Job(
         "flask",
         "20 starts of Python, with its imports",
-        "for i in $(seq 20); do python3 -c 'import flask, sqlite3, zoneinfo'; done",
+        "for i in $(seq 20); do "
+        "PYTHONPATH=/app/site-packages python3 -c 'import flask, sqlite3, zoneinfo'; done",
     ),
     Job("redis", "500 short programs", "for i in $(seq 500); do /bin/true; done"),
 )
@@ -82,7 +83,8 @@ def recorded(job: Job, folder: Path, rounds: int) -> Path:
         unpack(image.layout, image.ref, bundle)
     log = folder / f"{len(list(folder.iterdir()))}.log"
     box = ["bwrap", "--bind", str(bundle / "rootfs"), "/", "--proc", "/proc", "--dev", "/dev"]
-    box += ["--unshare-all", "--die-with-parent", "--", "/bin/bash", "-c", job.command]
+    box += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--cap-add", "ALL"]
+    box += ["--die-with-parent", "--", "/bin/bash", "-c", job.command]
     pairs = [(timed(box).seconds, timed([*tracing(log), *box]).seconds) for _ in range(rounds)]
     with log.open("rb") as lines:
         count = sum(1 for _ in lines)
@@ -101,12 +103,13 @@ def again(logs: list[Path]) -> Iterator[bytes]:
 
 
 def alone() -> Iterator[bytes]:
-    """Opened files without end, each of another name."""
+    """Opened files without end: 100,003 of them, and no line twice."""
     for number in itertools.count(1):
-        path = b"/usr/lib/python3/dist-packages/a%d/b%d.so" % (number % 977, number)
+        name = number % 100_003
+        path = b"/usr/lib/python3/dist-packages/a%d/b%d.so" % (name % 977, name)
         yield (
-            b'%d openat(AT_FDCWD</srv/app>, "%s", O_RDONLY|O_CLOEXEC) = 3<%s>\n'
-            % (number % 50 + 100, path, path)
+            b'%d openat(AT_FDCWD</srv/app>, "%s", O_RDONLY|O_CLOEXEC) = %d<%s>\n'
+            % (number % 50 + 100, path, number % 997, path)
         )
 
 
