@@ -194,6 +194,28 @@ def test_who_used_it() -> None:
     ]
 
 
+OPENED = '7 openat(AT_FDCWD</>, "{}", O_RDONLY) = {}<{}>'
+
+
+def test_a_file_is_told_once_whatever_its_descriptor() -> None:
+    lines = [OPENED.format(path, number, path) for number in (3, 11) for path in ("/a", "/b")]
+    assert read(*lines) == [("opened", "/a", "/a"), ("opened", "/b", "/b")]
+    assert len(read(OPENED.format("/a", 3, "/x"), OPENED.format("/a", 4, "/y"))) == 2
+
+
+def test_the_same_words_in_a_chroot_are_another_file() -> None:
+    stat = '7 stat("/etc/x", {}) = 0'
+    lines = [
+        stat,
+        '7 chroot("/jail") = 0',
+        stat,
+        '7 stat("/etc/y", {}) = 0',
+        '8 stat("/z", {}) = 0',
+    ]
+    paths = [path for _, path in read(*lines)]
+    assert paths == ["/etc/x", "/jail", "/jail/etc/x", "/jail/etc/y", "/z"]
+
+
 def test_what_is_not_understood_is_counted_and_shown() -> None:
     reader = Reader()
     lines = [b"no strace at all\n"] * 4 + [b'7 stat("/a", {}) = 0\n', b"7 stat(\xff\n"]

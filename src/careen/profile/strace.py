@@ -108,6 +108,7 @@ class Reader:
         self._births: dict[bytes, None] = {}
         self._last_parent: _Process | None = None
         self._seen: set[bytes] = set()
+        self._chrooted = False
 
     def events(self, lines: Iterable[bytes]) -> Iterator[Event]:
         """The uses of files, in order; what is said again, in the same words, may be left out."""
@@ -115,13 +116,13 @@ class Reader:
         for line in lines:
             self.lines += 1
             key = line[line.find(b" ") :]
-            if key in seen:
+            if key in seen or (same := _unnumbered(key)) in seen:
                 continue
             found = self._line(line)
             if found is None:
                 continue
             if isinstance(found, Event):
-                self._remember(key)
+                self._remember(key, same)
                 yield found
             else:
                 yield from found
@@ -243,10 +244,10 @@ class Reader:
     def _moved(self, name: bytes, path: str, process: _Process) -> None:
         if name == b"chdir":
             process.cwd = path
-        elif (
-            process.executions > self._after or not self._after
-        ):  # a launcher's own is where the image begins
-            process.root = path.rstrip("/")
+        elif process.executions > self._after or not self._after:
+            process.root = path.rstrip("/")  # a launcher's own is where the image begins
+            self._chrooted = True
+            self._seen.clear()  # the same words mean another file there
 
     def _path(self, call: re.Match[bytes], process: _Process) -> str:
         """The first path of a call, absolute."""
@@ -267,20 +268,29 @@ class Reader:
             return shown[len(self._root) :]
         return "/" if self._root and shown == self._root else shown
 
-    def _remember(self, key: bytes) -> None:
+    def _remember(self, key: bytes, same: bytes) -> None:
         """A line that says the same again says nothing new, unless it moves its process.
 
         Only a path that stands for itself, or with its directory, says the same.
         """
-        if (b'("/' in key or b"(AT_FDCWD<" in key) and not key.lstrip().startswith(_STATEFUL):
+        if self._chrooted or key.lstrip().startswith(_STATEFUL):
+            return
+        if b'("/' in key or b"(AT_FDCWD<" in key:
             if len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
-            self._seen.add(key)
+            self._seen.update((key, same))
 
     def _not_read(self, raw: bytes) -> None:
         self.unread += 1
         if len(self.samples) < 3:
             self.samples.append((self.lines, raw.decode("utf-8", "replace").rstrip("\n")[:200]))
+
+
+def _unnumbered(call: bytes) -> bytes:
+    """A call without the number of the descriptor that it gave: the same file gets many."""
+    at = call.rfind(b" = ")
+    path = call.find(b"<", at)
+    return call[:at] + call[path:] if at < path and call[at + 3 : path].isdigit() else call
 
 
 def _plain(quoted: bytes) -> str:
