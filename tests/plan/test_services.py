@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 
 from careen.oci.config import Execution
+from careen.plan.closure import view
+from careen.plan.services import Services
 from careen.profile.profile import Profile
-from tests.builders import Lnk, Node, Reg, tar_layer
+from tests.builders import Hard, Lnk, Node, Reg, tar_layer
 from tests.elf_builder import I386, INTERP, elf
 from tests.judges import needs, traced
 from tests.packages.dpkg_root import Pkg, table
@@ -334,6 +337,77 @@ def test_empty_stubs_of_a_modern_glibc_go_by_file() -> None:
     ]
     plan = drawn(scene([APP, libc], nodes), of=RUN, granularity="file")
     assert set(dropped(plan)) == {"/usr/lib/libnss_files.so.2", "/usr/lib/libnss_dns.so.2"}
+
+
+def _searched_by_name(count: int) -> list[Node]:
+    words = " ".join(f"s{number}" for number in range(count))
+    return [
+        *GLIBC[:3],
+        Reg("etc/nsswitch.conf", f"passwd: {words} sss\n"),
+        library("opt/elsewhere/libnss_sss.so.2"),
+    ]
+
+
+@pytest.mark.parametrize(("words", "stays"), [(10, False), (600, True)])
+def test_of_too_many_services_a_module_stays_wherever_it_lies(words: int, stays: bool) -> None:
+    far = pkg("far", "/opt/elsewhere/libnss_sss.so.2")
+    plan = drawn(scene([APP, LIBC, far], _searched_by_name(words)), of=RUN)
+    assert (decisions(plan)["far"] == "keep") is stays
+
+
+def _services(count: int) -> tuple[list[Pkg], list[Node], Profile]:
+    """Programs of one name and of one package, and a service of that name for each."""
+    programs = [f"usr/lib/p{number}/su" for number in range(count)]
+    files = [f"etc/pam.d/su-{number}" for number in range(count)]
+    modules = [f"usr/lib/security/pam_m.{number}.so" for number in range(count)]
+    settings = [f"etc/security/m.{number}" for number in range(count)]
+    nodes = [
+        LIBPAM,
+        *(program(path, "libpam.so.0") for path in programs),
+        *(library(path, "libpam.so.0") for path in modules),
+        *(Reg(path, "auth required pam_m.0.so\n") for path in files),
+        *(Reg(path) for path in settings),
+    ]
+    owner = pkg("many", *(f"/{path}" for path in (*programs, *files)))
+    used = profile([f"/{path}" for path in programs], opened=[f"/{path}" for path in modules])
+    return [PAM, owner], nodes, used
+
+
+def _libraries(count: int) -> tuple[list[Pkg], list[Node], Profile]:
+    """C libraries, and a word of nsswitch.conf for each."""
+    libraries = [f"usr/lib/c{number}/libc.so.6" for number in range(count)]
+    words = " ".join(f"s{number}" for number in range(count))
+    nodes = [
+        *(library(path, soname="libc.so.6") for path in libraries),
+        *(library(f"usr/lib/libnss_s{number}.so.2") for number in range(count)),
+        Reg("etc/nsswitch.conf", f"passwd: {words}\n" + f"shadow: {words}\n"),
+    ]
+    return [], nodes, profile(opened=[f"/{path}" for path in libraries])
+
+
+def _linked_services(count: int) -> tuple[list[Pkg], list[Node], Profile]:
+    """One large file of a service under many names."""
+    lines = "".join(f"auth required pam_{number}.so\n" for number in range(count * 10))
+    names = [f"etc/pam.d/z{number}" for number in range(count)]
+    nodes = [Reg("etc/pam.d/a", lines), *(Hard(path, "etc/pam.d/a") for path in names), LIBPAM]
+    nodes.append(library("usr/lib/security/pam_0.so"))
+    return [], nodes, profile(opened=["/usr/lib/libpam.so.0", *(f"/{path}" for path in names)])
+
+
+HOSTILE = {"PAM": _services, "name service": _libraries, "hard links": _linked_services}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("build", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_image_costs_no_more_than_it_is_large(
+    build: Callable[[int], tuple[list[Pkg], list[Node], Profile]],
+) -> None:
+    packages, nodes, used = build(3_000)
+    seen = scene(packages, nodes)
+    services = Services(seen.rootfs, seen.catalog, view(seen))
+    answers = sum(1 for path in seen.rootfs.nodes for _ in services.of(path))
+    assert 0 < answers < 10 * len(nodes)
+    assert drawn(seen, of=used).totals.files[0] >= len(nodes)
 
 
 MODULE = """\

@@ -15,16 +15,19 @@ import msgspec
 from careen import linkage
 from careen.linkage.machine import defaults
 from careen.packages.catalog import Catalog
+from careen.plan.pam_files import PamFiles
 from careen.plan.rules import PAM_FILES
 from careen.rootfs import nsswitch, pam
 from careen.rootfs.elf import Elf
 from careen.rootfs.facts import Facts
+from careen.rootfs.pam import Pam
 from careen.rootfs.path import Path, absolute, join, name, parent
 from careen.rootfs.rootfs import Rootfs
 
 __all__ = ["Named", "Services", "converters"]
 
 _FOLDERS = 32  # directories of PAM modules: a system has one or two
+_SEARCHES = 512  # for a service's module by a C library: a system has one, and some services
 _MUSL = re.compile(r"(?:ld-|libc\.)musl-([^.]+)\.so")
 
 
@@ -37,7 +40,11 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Services:
-    """Answers for one image; `view` is the image as its loaders see it."""
+    """Answers for one image; `view` is the image as its loaders see it.
+
+    What was told once is not told again for another file, so that all answers together cost no
+    more than the image is large.
+    """
 
     def __init__(self, rootfs: Rootfs, catalog: Catalog, view: linkage.View) -> None:
         self.rootfs, self.catalog, self.view = rootfs, catalog, view
@@ -46,6 +53,13 @@ class Services:
         places.pop(None, None)
         self._pam_folders = tuple(places.values())[:_FOLDERS]
         self._gconv_lists = _gconv_lists(self.facts)
+        self._pam_files = PamFiles(rootfs, catalog)
+        self._settings = _settings(rootfs)
+        self._services = tuple(_services(self.facts.name_services))
+        hosts = self.facts.name_services.get("hosts")
+        self._asks_dns = "dns" in (hosts or nsswitch.DEFAULTS["hosts"])
+        self._searches = 0
+        self._told: set[tuple[str, str]] = set()
 
     def of(self, path: Path) -> Iterator[Named]:
         """What the file at the resolved `path`, being used, asks for and the image has."""
@@ -72,19 +86,29 @@ class Services:
         """For the C library at `path`."""
         rule = "name service"
         yield Named(text=nsswitch.FILE, rule=rule, phrase=f"tells {name(path)} whom to ask")
-        configured = self.facts.name_services
-        asked = {database: configured.get(database, ()) for database in nsswitch.DEFAULTS}
         built_in = self._built_in(path)
-        for service, databases in _turned(asked, built_in).items():
-            phrase = f"is named by {nsswitch.FILE} ({', '.join(databases)})"
+        for service, phrase in self._services:
+            if service in built_in:
+                continue
+            if self._searches == _SEARCHES:
+                yield from self._modules_by_name()
+                break
+            self._searches += 1
             yield from self._library(f"libnss_{service}.so.2", path, phrase)
-        silent = {d: s for d, s in nsswitch.DEFAULTS.items() if not asked[d]}
-        for service, databases in _turned(silent, built_in).items():
-            phrase = f"is what glibc asks by itself ({', '.join(databases)})"
-            yield from self._library(f"libnss_{service}.so.2", path, phrase)
-        if "dns" in (asked["hosts"] or nsswitch.DEFAULTS["hosts"]):
+        if self._asks_dns:
             phrase = "tells libnss_dns.so.2 which servers to ask"
             yield Named(text="/etc/resolv.conf", rule=rule, phrase=phrase)
+
+    def _modules_by_name(self) -> Iterator[Named]:
+        """Every module that some service may mean, wherever it lies: more than is ever searched."""
+        if not self._once("name service", ""):
+            return
+        phrases = {f"libnss_{service}.so.2": phrase for service, phrase in self._services}
+        present = ((name(path), absolute(path)) for path in self.rootfs.nodes)
+        cached = ((title, text) for title, texts in self.facts.ld_cache.items() for text in texts)
+        for title, text in (*present, *cached):
+            if title in phrases:
+                yield Named(text=text, rule="name service", phrase=f"{title} {phrases[title]}")
 
     def _built_in(self, path: Path) -> frozenset[str]:
         """The services that need no module: since 2.34 glibc ships empty stubs for these.
@@ -107,31 +131,32 @@ class Services:
         A library works for a program that is not known here, so its name tells nothing.
         """
         by = absolute(path)
-        present = [self.rootfs.resolve(folder).path for folder in pam.DIRECTORIES]
-        folders = [folder for folder in present if folder is not None]
-        if not folders:
-            yield Named(text=pam.CONF, rule="PAM", phrase=f"configures PAM for {by}")
+        files, phrase = self._pam_files, f"configures PAM for {by}"
+        if not files.present:
+            yield Named(text=pam.CONF, rule="PAM", phrase=phrase)
             return
-        files = [file for folder in folders for file in self.rootfs.children(folder)]
-        like = [file for file in files if _is_like(name(file), name(path))]
-        owners = set(self.catalog.owners.get(path, ()))
-        own = [f for f in files if not owners.isdisjoint(self.catalog.owners.get(f, ()))]
-        sure = (like if elf.interpreter else []) or own
-        for file in sure:
-            yield Named(text=absolute(file), rule="PAM", phrase=f"configures PAM for {by}")
-        for file in () if sure else files:
-            if file not in self.catalog.owners or name(file) == "other":
-                phrase = f"may configure PAM for {by}, of which no service is known"
+        named = files.like(name(path)) if elf.interpreter else []
+        owned = {id: files.of(id) for id in self.catalog.owners.get(path, ())}
+        groups = {("package", id): found for id, found in owned.items() if found}
+        if named:
+            groups = {("name", name(path)): named}
+        elif not groups:
+            groups[("any", "")] = files.unknown
+            phrase = f"may configure PAM for {by}, of which no service is known"
+        for group, found in groups.items():
+            for file in found if self._once(*group) else ():
                 yield Named(text=absolute(file), rule="PAM", phrase=phrase)
         yield from self._fallback(path)
 
     def _pam_file(self, path: Path) -> Iterator[Named]:
         by = absolute(path)
         asked = self.facts.pam[path]
-        for service in asked.includes:
+        # hard links of one file say the same, and are one value
+        said = asked if self._once("file", str(id(asked))) else Pam()
+        for service in said.includes:
             for text in self._first(pam.places(service)):
                 yield Named(text=text, rule="PAM", phrase=f"{service} is included by {by}")
-        for module, arguments in asked.modules.items():
+        for module, arguments in said.modules.items():
             for text in self._pam_places(module):
                 yield Named(text=text, rule="PAM", phrase=f"{module} is named by {by}")
             for text in arguments:
@@ -140,6 +165,12 @@ class Services:
                     yield Named(text=text, rule="PAM", phrase=f"is given to {module} by {by}")
         if by != pam.CONF:
             yield from self._fallback(path)
+
+    def _once(self, kind: str, key: str) -> bool:
+        """Whether this is the first to ask for a group of answers, which is then told."""
+        new = (kind, key) not in self._told
+        self._told.add((kind, key))
+        return new
 
     def _fallback(self, path: Path) -> Iterator[Named]:
         phrase = f"is PAM's fallback for {absolute(path)}"
@@ -150,11 +181,9 @@ class Services:
         """Its configuration, `/etc/security/X.*` of pam_X.so, and what it has compiled in."""
         module = name(path)
         stem = module.removesuffix(".so")
-        folder = self.rootfs.resolve("/etc/security").path
-        for child in () if folder is None else self.rootfs.children(folder):
-            if name(child).partition(".")[0] in (stem, stem.removeprefix("pam_")):
-                for file in (child, *self.rootfs.below(child)):
-                    yield Named(text=absolute(file), rule="PAM", phrase=f"configures {module}")
+        for title in dict.fromkeys((stem, stem.removeprefix("pam_"))):
+            for file in self._settings.get(title, ()) if self._once("module", title) else ():
+                yield Named(text=absolute(file), rule="PAM", phrase=f"configures {module}")
         for text in PAM_FILES.get(module, ()):
             yield Named(text=text, rule="PAM", phrase=f"{module} opens or runs it")
 
@@ -216,21 +245,33 @@ def _gconv_folder(file: Path) -> Path:
     return parent(folder) if name(folder) == "gconv-modules.d" else folder
 
 
-def _turned(
-    services: Mapping[str, tuple[str, ...]], without: frozenset[str]
-) -> dict[str, list[str]]:
+def _services(configured: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    """Each service that glibc asks, and the phrase why."""
+    asked = {database: configured.get(database, ()) for database in nsswitch.DEFAULTS}
+    for service, databases in _turned(asked).items():
+        yield service, f"is named by {nsswitch.FILE} ({', '.join(databases)})"
+    silent = {d: names for d, names in nsswitch.DEFAULTS.items() if not asked[d]}
+    for service, databases in _turned(silent).items():
+        yield service, f"is what glibc asks by itself ({', '.join(databases)})"
+
+
+def _turned(services: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
     """Service → the databases that it answers for; a name with a slash names no service."""
     found: dict[str, list[str]] = {}
     for database, names in services.items():
         for service in names:
-            if "/" not in service and service not in without:
+            if "/" not in service:
                 found.setdefault(service, []).append(database)
     return found
 
 
-def _is_like(service: str, program: str) -> bool:
-    """`su-l` and `sudo-i` are services of `su` and `sudo`."""
-    return service == program or service.startswith(f"{program}-")
+def _settings(rootfs: Rootfs) -> dict[str, list[Path]]:
+    """The first word of a name in /etc/security → what is there, directories with all in them."""
+    found: dict[str, list[Path]] = {}
+    folder = rootfs.resolve("/etc/security").path
+    for child in () if folder is None else rootfs.children(folder):
+        found.setdefault(name(child).partition(".")[0], []).extend((child, *rootfs.below(child)))
+    return found
 
 
 def _is_pam_module(path: Path) -> bool:

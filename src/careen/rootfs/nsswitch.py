@@ -31,10 +31,10 @@ def read(rootfs: Rootfs) -> dict[str, tuple[str, ...]]:
 
     Of a database that stands twice, all; databases of other programs (`sudoers`) count as well.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, dict[str, None]] = {}
     for line in etc.lines(rootfs, FILE, ceiling=_CEILING):
         database, colon, services = line.partition("#")[0].partition(":")
         if colon:
-            words = (*found.get(database.strip(), ()), *_ACTION.sub(" ", services).split())
-            found[database.strip()] = tuple(dict.fromkeys(words))
-    return found
+            words = dict.fromkeys(_ACTION.sub(" ", services).split())
+            found.setdefault(database.strip(), {}).update(words)
+    return {database: tuple(words) for database, words in found.items()}

@@ -10,7 +10,7 @@ import msgspec
 
 from careen.rootfs import etc
 from careen.rootfs.path import Path
-from careen.rootfs.rootfs import Rootfs
+from careen.rootfs.rootfs import Inode, Rootfs
 
 __all__ = ["CONF", "DIRECTORIES", "Pam", "places", "read"]
 
@@ -42,17 +42,25 @@ def read(rootfs: Rootfs) -> dict[Path, Pam]:
     waiting = deque(text for folder in DIRECTORIES for text in etc.matches(rootfs, f"{folder}/*"))
     waiting.append(CONF)
     found: dict[Path, Pam] = {}
+    known: dict[tuple[Inode, bool], Pam] = {}  # hard links of one file are read once
     while waiting:
         text = waiting.popleft()
         path = rootfs.resolve(text).path
         if path is None or path in found or rootfs.nodes[path].kind != "file":
             continue
-        lines = list(_assembled(etc.lines(rootfs, text, ceiling=_CEILING)))
-        if text == CONF:
-            lines = [words[1:] for words in lines]  # each begins with its service's name
-        found[path] = _parsed(lines)
-        waiting += (place for include in found[path].includes for place in places(include))
+        key = rootfs.nodes[path], text == CONF
+        if key not in known:
+            known[key] = _read(rootfs, text)
+            waiting += (place for include in known[key].includes for place in places(include))
+        found[path] = known[key]
     return found
+
+
+def _read(rootfs: Rootfs, text: str) -> Pam:
+    lines = list(_assembled(etc.lines(rootfs, text, ceiling=_CEILING)))
+    if text == CONF:
+        lines = [words[1:] for words in lines]  # each begins with its service's name
+    return _parsed(lines)
 
 
 def places(service: str) -> tuple[str, ...]:
