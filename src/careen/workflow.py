@@ -60,6 +60,7 @@ __all__ = [
     "plan",
     "record",
     "scanned",
+    "sight",
     "squash",
     "subject",
     "verify",
@@ -134,9 +135,12 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
         """What a plan for this image is bound to."""
         return Source(digest=self.descriptor.digest, platform=str(self.image.config.platform))
 
-    def scene(self) -> Scene:
-        """All that a decision or a proof looks at; reads files from the spools."""
-        return _scene(self.image, self.scan)
+    def scene(self, origin: Scene | None = None) -> Scene:
+        """All that a decision or a proof looks at; reads files from the spools.
+
+        `origin` is what the image is compared with: packages bear the same ids in both.
+        """
+        return _scene(self.image, self.scan, origin)
 
 
 def plan(
@@ -263,15 +267,19 @@ def verify(
     """
     with contextlib.ExitStack() as stack:
         after = stack.enter_context(opened(image, settings))
-        sight = Sight(image=after.image, scene=after.scene(), notes=after.scan.notes)
         if source is None:
-            return tuple(judge.alone(sight))
+            return tuple(judge.alone(sight(after)))
         before = stack.enter_context(opened(source, settings))
         if plan is not None:
             _check_plan(plan, before)
         promised = plan or Plan(source=before.bound)
-        origin = Sight(image=before.image, scene=before.scene())
-        return tuple(judge.against(sight, origin, promised))
+        origin = sight(before)
+        return tuple(judge.against(sight(after, origin.scene), origin, promised))
+
+
+def sight(found: Opened, origin: Scene | None = None) -> Sight:
+    """An opened image as a proof or a comparison sees it; `origin` as in `Opened.scene`."""
+    return Sight(image=found.image, scene=found.scene(origin), notes=found.scan.notes)
 
 
 @contextlib.contextmanager
@@ -323,7 +331,7 @@ def _made(
         )
     # Read it back from its bytes, and prove that it is what was promised.
     with scanned(layout, image, "the new image", found.scratch, settings) as read:
-        after = _scene(image, read) if scene else _bare(image, read)
+        after = _scene(image, read, scene) if scene else _bare(image, read)
         before = scene or _bare(found.image, found.scan)
         findings = tuple(
             judge.against(
@@ -407,11 +415,12 @@ def _named(reference: str, image: Image) -> Named:
     )
 
 
-def _scene(image: Image, read: Scan) -> Scene:
+def _scene(image: Image, read: Scan, origin: Scene | None = None) -> Scene:
+    native = "" if origin is None else origin.catalog.native
     return Scene(
         rootfs=read.rootfs,
         facts=facts.read(read.rootfs),
-        catalog=catalog.read(read.rootfs),
+        catalog=catalog.read(read.rootfs, native=native),
         execution=image.config.execution,
     )
 

@@ -86,6 +86,29 @@ def test_an_id_outlives_the_removal_of_another_architecture(removed: str) -> Non
     assert set(packages(debian(rest, files))) == {"libz", "libz:i386"} - {removed}
 
 
+AMD, I386 = Pkg("a"), Pkg("b", arch="i386")
+
+
+@pytest.mark.parametrize(
+    ("others", "files", "known", "native"),
+    [
+        pytest.param([], {"arch": "i386\namd64\n"}, "amd64", "i386", id="arch says it"),
+        pytest.param([], {}, "i386", "i386", id="the image it was made of says it"),
+        pytest.param([Pkg("dpkg", arch="i386")], {}, "", "i386", id="dpkg's own"),
+        pytest.param([Pkg("dpkg", arch="i386")], {}, "amd64", "amd64", id="the image before dpkg"),
+        pytest.param([Pkg("dpkg", arch="all")], {}, "", "amd64", id="a dpkg that does not tell"),
+        pytest.param([], {}, "", "amd64", id="the commonest"),
+    ],
+)
+def test_which_architecture_is_native(
+    others: list[Pkg], files: dict[str, str], known: str, native: str
+) -> None:
+    found = dpkg.read(debian([AMD, Pkg("c"), Pkg("e"), I386, *others], files), native=known)
+    assert found is not None
+    assert found.native == native
+    assert {"a", "b"} & {one.id for one in found.packages} == {"a" if native == "amd64" else "b"}
+
+
 def test_an_unqualified_list_of_an_old_database_is_found() -> None:
     root = debian(
         [Pkg("libz", same=True, listed=False)], {"info/libz.list": "/.\n/usr/lib/libz.so\n"}

@@ -63,16 +63,17 @@ def diff(
     from careen.cli.settings import one_login, settings
     from careen.errors import GateError
     from careen.transport import reference
-    from careen.verify.judge import Sight
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
     references = reference.parse(before), reference.parse(after)
     one_login(registry, *references)
     how = settings(common, registry, *references)
     with contextlib.ExitStack() as stack:
-        images = [stack.enter_context(workflow.opened(one, how)) for one in references]
-        sights = [Sight(image=one.image, scene=one.scene(), notes=one.scan.notes) for one in images]
-        found = difference.compare(*sights, ignore_times=judgement.ignore_times)
+        old, new = (stack.enter_context(workflow.opened(one, how)) for one in references)
+        former = workflow.sight(old)
+        alike = old.bound.platform == new.bound.platform
+        latter = workflow.sight(new, former.scene if alike else None)
+        found = difference.compare(former, latter, ignore_times=judgement.ignore_times)
     names = str(references[0]), str(references[1])
     if as_json:
         console.print_json(diff_report.difference_json(names, found))

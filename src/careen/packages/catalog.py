@@ -71,13 +71,14 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """`owners` maps a canonical path to the ids of all packages that list it.
 
     `unsupported` says of each database that cannot be read in full why: nothing may be decided
-    about the image's files then.
+    about the image's files then. `native` is dpkg's native architecture, "" without dpkg.
     """
 
     databases: tuple[Records, ...]
     packages: Mapping[str, Package]
     owners: Mapping[Path, tuple[str, ...]]
     unsupported: tuple[str, ...] = ()
+    native: str = ""
 
     @property
     def indivisible(self) -> frozenset[str]:
@@ -91,7 +92,9 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(id for id, one in self.packages.items() if one.database in kinds)
 
 
-def of(databases: Sequence[Records], unsupported: Sequence[str] = ()) -> Catalog:
+def of(
+    databases: Sequence[Records], unsupported: Sequence[str] = (), *, native: str = ""
+) -> Catalog:
     """The catalog over databases that were read; FormatError when two packages have one id."""
     packages: dict[str, Package] = {}
     owners: dict[Path, list[str]] = {}
@@ -107,22 +110,27 @@ def of(databases: Sequence[Records], unsupported: Sequence[str] = ()) -> Catalog
         packages=packages,
         owners={path: tuple(ids) for path, ids in owners.items()},
         unsupported=tuple(unsupported),
+        native=native,
     )
 
 
-def read(rootfs: Rootfs) -> Catalog:
-    """The catalog of every database found in the image; see `careen.packages.qualified`."""
+def read(rootfs: Rootfs, *, native: str = "") -> Catalog:
+    """The catalog of every database found in the image; see `careen.packages.qualified`.
+
+    `native` is that of the catalog whose ids it must share: what the image was made of.
+    """
     # python-debian and the compressors cost start-up time
     from careen.packages import apk, dpkg, rpm  # noqa: PLC0415
     from careen.packages.qualified import qualified  # noqa: PLC0415
 
-    rpms = rpm.read(rootfs)
-    found = {"dpkg": dpkg.read(rootfs), "apk": apk.read(rootfs), "rpm": rpms}
+    debs, rpms = dpkg.read(rootfs, native=native), rpm.read(rootfs)
+    found = {"dpkg": debs, "apk": apk.read(rootfs), "rpm": rpms}
     databases: list[Records] = []
     for word, database in found.items():
         if database is not None:
             databases.append(qualified(database, word) if databases else database)
-    return of(databases, [rpms.unsupported] if rpms is not None and rpms.unsupported else [])
+    unsupported = [rpms.unsupported] if rpms is not None and rpms.unsupported else []
+    return of(databases, unsupported, native="" if debs is None else debs.native)
 
 
 def footprint(package: Package, rootfs: Rootfs) -> tuple[int, int]:

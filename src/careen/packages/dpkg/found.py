@@ -16,7 +16,15 @@ from careen.packages.source import Source
 from careen.packages.text import text
 from careen.rootfs.path import Path, name
 
-__all__ = ["Found", "fields_of", "from_status", "from_status_d", "identified", "stanzas_of"]
+__all__ = [
+    "Found",
+    "fields_of",
+    "from_status",
+    "from_status_d",
+    "identified",
+    "native_of",
+    "stanzas_of",
+]
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,13 +126,11 @@ def _each(stanzas: Sequence[bytes]) -> dict[bytes, Fields]:
     return fields
 
 
-def identified(source: Source, found: Sequence[Found]) -> list[Found]:
+def identified(found: Sequence[Found], native: str, source: Source) -> list[Found]:
     """Each with its id: the name, `NAME:ARCH` for a foreign architecture's, as dpkg prints it.
 
     So an id depends on no other package, and is the same after an edit.
     """
-    present = [one.record for one in found if one.record.installed]
-    native = _native(source, present)
     given: list[Found] = []
     seen: set[str] = set()
     for one in found:
@@ -142,8 +148,14 @@ def identified(source: Source, found: Sequence[Found]) -> list[Found]:
     return given
 
 
-def _native(source: Source, records: Sequence[Record]) -> str:
-    """The first line of `arch`, kept since a foreign one was added; else the commonest."""
+def native_of(source: Source, found: Sequence[Found], known: str) -> str:
+    """The first line of `arch`, kept since a foreign one was added; else what is `known`.
+
+    Where neither says it: dpkg's own, which has the native one compiled in; else the commonest.
+    """
     names = text(source.attempt("arch", lambda: source.read("arch"), b"")).split()
-    counted = Counter(one.architecture for one in records if one.architecture != "all")
-    return names[0] if names else next((name for name, _ in counted.most_common(1)), "all")
+    present = [one.record for one in found if one.record.installed]
+    own = [one.architecture for one in present if one.name == "dpkg" and one.architecture != "all"]
+    counted = Counter(one.architecture for one in present if one.architecture != "all")
+    commonest = [architecture for architecture, _ in counted.most_common(1)]
+    return next(filter(None, (*names[:1], known, *own, *commonest)), "all")

@@ -25,6 +25,7 @@ from careen.packages.dpkg.found import (
     from_status,
     from_status_d,
     identified,
+    native_of,
     stanzas_of,
 )
 from careen.packages.dpkg.listing import groups
@@ -47,6 +48,7 @@ class DpkgRecords(msgspec.Struct, frozen=True, kw_only=True):
     """What a dpkg database records. `refused` says why it is not to be edited, "" when it may be.
 
     `alternatives` are the records of update-alternatives, with the symlinks that stand for each.
+    `native` is the architecture whose packages' ids do not name it.
     """
 
     packages: tuple[Package, ...]
@@ -54,6 +56,7 @@ class DpkgRecords(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     alternatives: tuple[Alternative, ...]
     refused: str
+    native: str
     database: Database
 
     @property
@@ -88,8 +91,12 @@ class DpkgRecords(msgspec.Struct, frozen=True, kw_only=True):
         return edit.edited(self.database, self.packages, removed, dropped)
 
 
-def read(rootfs: Rootfs) -> DpkgRecords | None:
-    """The image's dpkg database, None when there is none."""
+def read(rootfs: Rootfs, *, native: str = "") -> DpkgRecords | None:
+    """The image's dpkg database, None when there is none.
+
+    `native` is the native architecture where the database does not say it: that of the image that
+    this one was made of, so that both have the same ids.
+    """
     home = rootfs.resolve(_HOME)
     if home.path is None:
         return None
@@ -98,14 +105,16 @@ def read(rootfs: Rootfs) -> DpkgRecords | None:
     # an empty one counts: what an edit leaves is the same database
     if source.locate("status") is None and source.locate("status.d") is None:
         return None
-    return _records(source)
+    return _records(source, native)
 
 
-def _records(source: Source) -> DpkgRecords:
+def _records(source: Source, native: str) -> DpkgRecords:
     names = Names(source.rootfs, _diversions(source))
     stanzas = stanzas_of(source, "status")
     fields = fields_of(source, "status", stanzas, {})
-    found = identified(source, [*from_status(source, stanzas, fields), *from_status_d(source)])
+    recorded = [*from_status(source, stanzas, fields), *from_status_d(source)]
+    native = native_of(source, recorded, native)
+    found = identified(recorded, native, source)
     rows = {
         "status": tuple(_row(one, names) for one in found if one.file is None),
         **_repeated(source, fields),
@@ -122,6 +131,7 @@ def _records(source: Source) -> DpkgRecords:
         notes=tuple(source.notes),
         alternatives=choices,
         refused=refused,
+        native=native,
         database=Database(
             paths=source.paths,
             contents=source.contents,
