@@ -38,6 +38,7 @@ __all__ = ["Found", "Repaired", "Round", "Test", "repair"]
 
 _SHELL = re.compile(r"[\s;&|<>()$`\\\"'*?\[\]#~=%{}!]")
 _COMMAND = "repair"
+_NO_TITLES = ("", ".", "..", "sh")  # what no library can be called beside the shell
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True):
@@ -316,7 +317,10 @@ def _request(scene: Scene, test: Test) -> tuple[Request, dict[str, bytes]]:
 
 
 def _shell(scene: Scene) -> Iterator[tuple[str, bytes]]:
-    """The source's /bin/sh with its loader and libraries, by the names that they get."""
+    """The source's /bin/sh with its loader and libraries, by the names that they get.
+
+    SourceError when one cannot get a name of its own beside the others.
+    """
     rootfs = scene.rootfs
     shell = rootfs.resolve("/bin/sh").path
     if shell is None:
@@ -326,6 +330,11 @@ def _shell(scene: Scene) -> Iterator[tuple[str, bytes]]:
     yield "sh", rootfs.read(shell)
     interpreter = scene.facts.elf[shell].interpreter if shell in scene.facts.elf else ""
     for library in linkage.of(shell, view(scene)).found:
+        title = "loader" if library.name == interpreter else name(ImagePath(library.name))
+        if title in _NO_TITLES or (title == "loader") != (library.name == interpreter):
+            raise SourceError(
+                f"the image's /bin/sh loads {library.name!r}, which cannot lie beside it for such "
+                "a --test-inside; name a program and its arguments"
+            )
         with contextlib.suppress(SourceError):
-            title = "loader" if library.name == interpreter else name(ImagePath(library.name))
             yield title, rootfs.read(library.path)

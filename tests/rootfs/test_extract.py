@@ -101,3 +101,22 @@ def test_what_is_put_there_later_follows_no_link_out(path: str, tmp_path: Path) 
     put(root, "file", b"x")
     assert list(victim.iterdir()) == []
     assert not (root / "file").is_symlink()
+
+
+@pytest.mark.parametrize("mtime", [2**62, -(2**62), 2**33])
+def test_a_time_that_no_file_can_have_is_left_out(mtime: int, tmp_path: Path) -> None:
+    nodes = [Dir("d", mtime=mtime), Reg("d/x", "x", mtime=mtime), Reg("y", "y", mtime=7)]
+    extract(rootfs(nodes), tmp_path)
+    assert (tmp_path / "d/x").read_text() == "x"
+    assert (tmp_path / "y").stat().st_mtime == 7
+
+
+def test_what_the_system_refuses_at_the_end_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    with pytest.raises(CareenError, match=r"^/x: cannot be written to .*: Operation not permitted"):
+        extract(rootfs([Reg("x", "x")]), tmp_path)

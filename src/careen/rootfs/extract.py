@@ -26,24 +26,21 @@ _PERMISSIONS = 0o777
 def extract(rootfs: Rootfs, folder: FilePath, *, owned: bool = False) -> None:
     """Write every path below `folder`, an empty directory: content, mode, mtime, hard links.
 
-    With `owned`, as root, uids, gids and setuid bits too. CareenError names what cannot be written.
+    With `owned`, as root, uids, gids and setuid bits too. CareenError names what cannot be written;
+    a time that no file here can have is left out.
     """
     base = os.fsencode(folder)
     first: dict[Inode, bytes] = {}
     for path, inode in rootfs.nodes.items():
         target = os.path.join(base, os.fsencode(path)) if path else base
-        try:
+        with _told(folder, path):
             if inode in first:
                 os.link(first[inode], target, follow_symlinks=False)
             elif _write(rootfs, path, inode, target):
                 first[inode] = target
                 if owned:
                     os.chown(target, inode.entry.uid, inode.entry.gid, follow_symlinks=False)
-        except OSError as error:
-            raise CareenError(
-                f"cannot be written to {folder}: {error.strerror}", at=absolute(path)
-            ) from error
-    _finish(rootfs, base, owned=owned)
+    _finish(rootfs, folder, owned=owned)
 
 
 @contextlib.contextmanager
@@ -110,13 +107,27 @@ def _write(rootfs: Rootfs, path: Path, inode: Inode, target: bytes) -> bool:
     return kind not in ("char", "block")
 
 
-def _finish(rootfs: Rootfs, base: bytes, *, owned: bool) -> None:
+@contextlib.contextmanager
+def _told(folder: FilePath, path: Path) -> Iterator[None]:
+    """What the system refuses, as a CareenError."""
+    try:
+        yield
+    except OSError as error:
+        raise CareenError(
+            f"cannot be written to {folder}: {error.strerror}", at=absolute(path)
+        ) from error
+
+
+def _finish(rootfs: Rootfs, folder: FilePath, *, owned: bool) -> None:
     """Modes and times, children before their directories: writing changes a directory's time."""
+    base = os.fsencode(folder)
     for path in reversed(rootfs.nodes):
         inode = rootfs.nodes[path]
         if inode.kind in ("symlink", "char", "block"):
             continue
         target = os.path.join(base, os.fsencode(path)) if path else base
         mode = inode.entry.mode & (0o7777 if owned else _PERMISSIONS)
-        os.chmod(target, mode | (_OURS_INSIDE if inode.kind == "directory" else _OURS))
-        os.utime(target, ns=(inode.entry.mtime, inode.entry.mtime))
+        with _told(folder, path):
+            os.chmod(target, mode | (_OURS_INSIDE if inode.kind == "directory" else _OURS))
+        with contextlib.suppress(OSError, OverflowError):
+            os.utime(target, ns=(inode.entry.mtime, inode.entry.mtime))
