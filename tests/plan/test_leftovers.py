@@ -7,7 +7,7 @@ import pytest
 from careen.oci.config import Execution
 from careen.plan.rules import CACHES, LASTING_DIRECTORIES, TOOL_CACHES
 from tests.builders import Dir, Lnk, Reg
-from tests.plan.scenes import drawn, dropped, pkg, profile, scene
+from tests.plan.scenes import decisions, drawn, dropped, pkg, profile, scene
 
 APP = pkg("app", "/usr/bin/app")
 SPARE = pkg("spare", "/usr/bin/spare", "/usr/lib/python3/spare.py")
@@ -37,6 +37,22 @@ def test_a_cache_of_a_tool_goes_with_it_alone(tool: str) -> None:
         **{f"/{path}": f"a cache of {tool}, which goes" for path in paths},
     }
     assert dropped(drawn(image, [f"/usr/bin/{tool}", "/usr/bin/app"])) == {}
+
+
+@pytest.mark.parametrize("tool", TOOL_CACHES)
+def test_a_cache_of_a_tool_of_which_something_stays_is_kept(tool: str) -> None:
+    paths = [sample(pattern) for pattern in TOOL_CACHES[tool]]
+    readme = f"/usr/share/doc/{tool}/README"
+    half = pkg(tool, f"/usr/bin/{tool}", readme)
+    image = scene([APP, half], [Reg(path) for path in paths])
+    plan = drawn(image, ["/usr/bin/app"], keep=(readme,))
+    assert decisions(plan)[tool] == "partial"
+    assert set(dropped(plan)) == {f"/usr/bin/{tool}"}
+    foreign = pkg(tool, f"/usr/bin/{tool}32", arch="i386", same=True)
+    both = scene([APP, half, foreign], [Reg(path) for path in paths], files={"arch": "amd64\n"})
+    plan = drawn(both, ["/usr/bin/app", f"/usr/bin/{tool}"])
+    assert decisions(plan) == {"app": "keep", tool: "keep", f"{tool}:i386": "remove"}
+    assert set(dropped(plan)) == {f"/usr/bin/{tool}32"}
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,7 @@ def _gathered(scene: Scene, closure: Closure, wanted: _Wanted, options: Options)
         [leftovers.alternatives, leftovers.bytecode, leftovers.links, leftovers.directories]
     )
     _settle_records(drops)
+    leftovers.tool_caches(drops)
     drops.settle([sboms.drop, leftovers.links, leftovers.directories])
     return drops
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from careen.plan.drops import Drops
 from careen.plan.rules import CACHES, LASTING_DIRECTORIES, TOOL_CACHES
 from careen.profile import glob
 from careen.rootfs.path import ROOT, Path, absolute, name, normal, parent
 
-__all__ = ["alternatives", "bytecode", "caches", "directories", "links", "lost_step"]
+__all__ = [
+    "alternatives",
+    "bytecode",
+    "caches",
+    "directories",
+    "links",
+    "lost_step",
+    "tool_caches",
+]
 
 
 def alternatives(drops: Drops) -> None:
@@ -38,15 +46,27 @@ def bytecode(drops: Drops) -> None:
 
 
 def caches(drops: Drops) -> None:
-    """Lists, archives and logs of package managers, and caches that only a removed tool reads."""
-    names = {drops.scene.catalog.packages[id].name for id in drops.removed}
-    rules = [(glob.parse(text), "a package manager's cache, list or log") for text in CACHES]
-    rules += [
-        (glob.parse(text), f"a cache of {package}, which goes")
+    """Lists, archives and logs of package managers."""
+    _drop_covered(drops, dict.fromkeys(CACHES, "a package manager's cache, list or log"))
+
+
+def tool_caches(drops: Drops) -> None:
+    """Caches that only one tool reads, once it is known that its package goes whole."""
+    packages = drops.scene.catalog.packages.items()
+    staying = {package.name for id, package in packages if id not in drops.removed}
+    going = {package.name for _, package in packages} - staying
+    reasons = {
+        text: f"a cache of {package}, which goes"
         for package, texts in TOOL_CACHES.items()
         for text in texts
-        if package in names
-    ]
+        if package in going
+    }
+    _drop_covered(drops, reasons)
+
+
+def _drop_covered(drops: Drops, reasons: Mapping[str, str]) -> None:
+    """What a glob of `reasons` covers and nothing uses."""
+    rules = [(glob.parse(text), reason) for text, reason in reasons.items()]
     folders = {pattern.text.partition("*")[0].rpartition("/")[0] for pattern, _ in rules}
     for folder in sorted(folders):
         for path in drops.scene.rootfs.below(normal(folder)):
