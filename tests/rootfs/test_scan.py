@@ -89,6 +89,19 @@ def flip(data: bytes) -> bytes:
     return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
 
 
+def first(data: bytes) -> bytes:
+    return b"x" + data[1:]
+
+
+def header(data: bytes) -> bytes:
+    """Sound gzip of the same number of bytes, and in it a tar header with a wrong checksum."""
+    raw = gzip.decompress(data)
+    wrong = (raw[:150] + bytes([digit]) + raw[151:] for digit in b"01234567")
+    packed = min((gzip.compress(one) for one in wrong if one != raw), key=len)
+    assert len(packed) <= len(data)
+    return packed + bytes(len(data) - len(packed))
+
+
 def repack(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     """Give layer 1 another blob whose descriptor tells the truth; the diff_id stays."""
 
@@ -120,8 +133,10 @@ def comment(data: bytes) -> bytes:
 
 
 BAD: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a byte of the blob is flipped": (damage(flip), "layers[1]"),
-    "only the digest tells": (damage(comment), "blob does not match its digest"),
+    "a byte of the blob is flipped": (damage(flip), "has digest sha256:"),
+    "its first byte is": (damage(first), "has digest sha256:"),
+    "a byte of a tar's header is flipped": (damage(header), "has digest sha256:"),
+    "only the digest tells": (damage(comment), "has digest sha256:"),
     "cut short": (damage(lambda data: data[:-7]), "its descriptor says"),
     "too long": (damage(lambda data: data + bytes(4)), "its descriptor says"),
     "truncated gzip under a true digest": (repack(lambda data: data[:-12]), "cut short"),
@@ -222,7 +237,7 @@ def test_sha512(tmp_path: Path) -> None:
     with scan(layout, other) as read:
         assert "/d/a" in names(read)
     layout.path(name).write_bytes(comment(data))
-    with pytest.raises(FormatError, match="does not match its digest"), scan(layout, other):
+    with pytest.raises(FormatError, match="has digest sha512:"), scan(layout, other):
         pass
 
 
@@ -270,7 +285,7 @@ def test_a_bad_layer_ends_the_reading_of_a_huge_one(tmp_path: Path) -> None:
     layout, image = loaded(tmp_path / "l", LAYERS)
     damage(comment)(tmp_path / "l")
     store = Store(layout, image)
-    expected = pytest.raises(FormatError, match=r"^layers\[1\]: sha256:.*does not match its digest")
+    expected = pytest.raises(FormatError, match=r"^layers\[1\]: blob sha256:.*has digest sha256:")
     with expected, scan(store, image, scratch=tmp_path, jobs=2, limits=FINITE):
         pass
     assert store.stream.given < 1 << 30

@@ -23,7 +23,7 @@ from careen.oci.descriptor import Descriptor
 from careen.oci.index import Index
 from careen.oci.media_type import OCI_INDEX
 
-__all__ = ["REF_NAME", "Layout", "check_version", "named", "replace", "writing"]
+__all__ = ["REF_NAME", "Layout", "check_digest", "check_version", "named", "replace", "writing"]
 
 REF_NAME = "org.opencontainers.image.ref.name"
 _PREFIX = ".careen-"
@@ -72,7 +72,7 @@ class Layout:
             data = stream.read()
         hashed = digests.hasher(descriptor.digest)
         hashed.update(data)
-        _compare(descriptor, hashed.hexdigest(), len(data))
+        _compare(descriptor, hashed, len(data))
         return data
 
     def write(self, chunks: Iterable[bytes], expected: Descriptor | None = None) -> Descriptor:
@@ -85,7 +85,7 @@ class Layout:
                 target.write(chunk)
                 size += len(chunk)
             if expected is not None:
-                _compare(expected, hashed.hexdigest(), size)
+                _compare(expected, hashed, size)
             digest = digests.parse(f"{digests.algorithm(wanted)}:{hashed.hexdigest()}")
             target.flush()
             os.replace(temporary, self.path(digest))
@@ -99,7 +99,7 @@ class Layout:
                 hashed.update(chunk)
                 size += len(chunk)
                 yield chunk
-        _compare(descriptor, hashed.hexdigest(), size)
+        _compare(descriptor, hashed, size)
 
     def link(self, descriptor: Descriptor, origin: Layout) -> bool:
         """Take a blob that careen itself just wrote, without copying; False across file systems."""
@@ -259,10 +259,16 @@ def _gives_way(child: Object, ref: str | None, digest: Digest) -> bool:
     return name == ref and (ref is not None or child.get("digest") == digest)
 
 
-def _compare(expected: Descriptor, encoded: str, size: int) -> None:
+def check_digest(expected: Descriptor, hashed: digests.Hash) -> None:
+    """FormatError, with both digests, unless what was hashed is the blob."""
+    if hashed.hexdigest() != digests.encoded(expected.digest):
+        algorithm = digests.algorithm(expected.digest)
+        raise FormatError(f"blob {expected.digest} has digest {algorithm}:{hashed.hexdigest()}")
+
+
+def _compare(expected: Descriptor, hashed: digests.Hash, size: int) -> None:
     if size != expected.size:
         raise FormatError(
             f"blob has {size} bytes, its descriptor says {expected.size}", at=expected.digest
         )
-    if encoded != digests.encoded(expected.digest):
-        raise FormatError("blob does not match its digest", at=expected.digest)
+    check_digest(expected, hashed)

@@ -27,6 +27,7 @@ from careen.formats.tar import Entry
 from careen.oci import media_type as media_types
 from careen.oci.descriptor import Descriptor
 from careen.oci.image import Image
+from careen.oci.layout import check_digest
 from careen.oci.store import Store
 from careen.rootfs.rootfs import Rootfs
 from careen.rootfs.tree import Tree
@@ -182,9 +183,22 @@ class _Layer:
                 ThreadPoolExecutor(1, "hash") as beside,
                 contextlib.closing(self._packed(beside)) as packed,
             ):
-                return self._entries(packed, beside)
+                return self._told(packed, beside)
         except BaseException:
             self.stop.set()
+            raise
+
+    def _told(self, packed: Iterable[bytes], beside: ThreadPoolExecutor) -> list[Entry]:
+        """The entries; of a blob with another digest only that is told, whatever it breaks."""
+        try:
+            return self._entries(packed, beside)
+        except FormatError:
+            self.stop.set()
+            left = self.descriptor.size
+            for chunk in packed:  # to the blob's end, where its digest is compared
+                left -= len(chunk)
+                if left < 0:
+                    break
             raise
 
     def _entries(self, packed: Iterable[bytes], beside: ThreadPoolExecutor) -> list[Entry]:
@@ -213,8 +227,7 @@ class _Layer:
                 yield chunk
         if hashing is not None:
             hashing.result()
-        if hashed.hexdigest() != digests.encoded(self.descriptor.digest):
-            raise FormatError("blob does not match its digest", at=self.descriptor.digest)
+        check_digest(self.descriptor, hashed)
 
     def _spooled(self, unpacked: Iterable[bytes], beside: ThreadPoolExecutor) -> Iterator[bytes]:
         """The tar's bytes, hashed and spooled beside the thread that unpacks the next ones."""
