@@ -229,6 +229,8 @@ def test_environment(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "CAREEN_PROFILE": "a.yaml b.yaml",
         "CAREEN_POLICY": "strict",
+        "CAREEN_KEEP": "tzdata  /usr/share/zoneinfo/**\n[ab]",
+        "CAREEN_DROP": "perl",
         "CAREEN_NO_DEBUG": "1",
         "CAREEN_TLS_VERIFY": "false",
         "CAREEN_SRC_CREDS": "u:p",
@@ -240,6 +242,8 @@ def test_environment(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     _, target, settings = calls.arguments
     assert [scenario.name for scenario in calls.options["decide"].scenarios] == ["a", "b"]
     assert calls.options["options"].policy == "conservative"  # the command line goes first
+    assert calls.options["options"].keep == ("tzdata", "/usr/share/zoneinfo/**", "[ab]")
+    assert calls.options["options"].drop == ("perl",)
     assert (target.debug_tag, target.source_date_epoch) == (None, 1600000000)
     assert (settings.jobs, settings.source.tls_verify) == (5, False)
     assert settings.source.credentials.username == "u"

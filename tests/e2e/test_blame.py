@@ -116,8 +116,8 @@ def failed(root: Path, command: list[str]) -> str:
     return done.stdout + done.stderr
 
 
-def explained(source: str, log: Path) -> dict[str, Any]:
-    done = careen("explain", source, "--log", str(log), *OPTIONS, "--format", "json")
+def explained(source: str, log: Path, options: tuple[str, ...] = OPTIONS) -> dict[str, Any]:
+    done = careen("explain", source, "--log", str(log), *options, "--format", "json")
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -133,7 +133,27 @@ def test_a_failure_names_what_it_misses(name: str, source: str, root: Path, tmp_
     suspects = [(one["package"], one["path"]) for one in found["suspects"]]
     assert missing in suspects
     assert {package for package, _ in suspects} == {missing[0]}
-    assert found["keep"]["packages"] == [missing[0]]
+    paths = sorted({one["path"] for one in found["suspects"]})
+    assert found["keep"] == {"packages": [], "paths": paths}
+    by_package = OPTIONS[:2] + OPTIONS[4:]
+    found = explained(source, tmp_path / "log", by_package)
+    assert set(found["keep"]["packages"]) <= {missing[0]}
+
+
+def test_what_it_says_brings_back_just_what_was_missed(source: str, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(FAILURES["zone"][1])
+    done = careen("explain", source, "--log", str(tmp_path / "log"), *OPTIONS)
+    advice = done.stdout.partition("in the profile\n")[2]
+    assert advice == "keep:\n  paths:\n    - /usr/share/zoneinfo/Europe/Paris\n"
+    (tmp_path / "more.yaml").write_text(f"schema: careen.profile/v1\n{advice}")
+    plans = []
+    for more in ([], ["--profile", str(tmp_path / "more.yaml")]):
+        done = careen("plan", source, *OPTIONS, *more, "--format", "json")
+        assert done.returncode == 0, done.stderr
+        plans.append({item["path"] for item in json.loads(done.stdout)["paths"]})
+    back = plans[0] - plans[1]
+    assert "/usr/share/zoneinfo/Europe/Paris" in back
+    assert len([path for path in back if path.startswith("/usr/share/zoneinfo/")]) < 5
 
 
 def test_a_log_of_something_else_points_at_nothing(source: str, tmp_path: Path) -> None:

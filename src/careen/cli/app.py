@@ -33,7 +33,8 @@ An image is named as containers/image does:
   oci-archive:FILE[:REF]                     in an OCI layout that is packed in a tar
   docker-archive:FILE[:NAME:TAG]             in a tar that `docker save` wrote
 
-Every option of a command can be set by a variable: --src-creds is CAREEN_SRC_CREDS.
+Every option of a command can be set by a variable: --src-creds is CAREEN_SRC_CREDS; one
+that is repeatable takes several, parted by spaces: CAREEN_KEEP="tzdata /usr/share/zoneinfo".
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate or a finding says no,
 4 input missing or refused, 5 registry or network, 130/143 stopped by a signal.
 

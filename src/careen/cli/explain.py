@@ -44,7 +44,8 @@ def explain(
 
     What stays has a chain: from what a scenario used, the config starts or you asked
     for, step by step. What goes has none, and the answer says what was looked for.
-    With --log, which removed paths the log's lines point at, and what keeps them.
+    With --log, which removed paths the log's lines point at, and what keeps them: the
+    packages, or with --granularity file just the paths.
     """
     from careen import workflow
     from careen.cli import console, explain_report, files
@@ -60,17 +61,20 @@ def explain(
         raise UsageError("say WHAT to explain, or the log that failed; one of them", at="--log")
     source = reference.parse(image)
     how = settings(common, registry, source)
+    drawn_by = plan_options(rules)
     profile = load_profiles(rules.profile)
     if log is not None:
-        lines = files.read(log, hint="").decode("utf-8", "surrogateescape").splitlines()
-        suspects = workflow.blame(source, lines, profile, plan_options(rules), how)
+        raw = files.read(log, hint="name the failing test's log, or - for stdin")
+        lines = raw.decode("utf-8", "surrogateescape").splitlines()
+        suspects = workflow.blame(source, lines, profile, drawn_by, how)
+        keep = explain_report.kept(suspects, by_file=drawn_by.granularity == "file")
         if as_json:
-            console.print_json(explain_report.suspects_json(str(source), suspects))
+            console.print_json(explain_report.suspects_json(str(source), suspects, keep))
         else:
-            parts = explain_report.suspects_table(suspects, every=common.verbose)
+            parts = explain_report.suspects_table(suspects, keep, every=common.verbose)
             console.print_table(*parts, color=common.color)
         return 0
-    answers = workflow.explain(source, what or [], profile, plan_options(rules), how)
+    answers = workflow.explain(source, what or [], profile, drawn_by, how)
     if as_json:
         console.print_json(explain_report.answers_json(str(source), answers))
     else:

@@ -16,7 +16,7 @@ from careen.formats import strict_json
 from careen.plan.blame import Suspect
 from careen.plan.explain import Answer
 
-__all__ = ["answers_json", "answers_table", "suspects_json", "suspects_table"]
+__all__ = ["Kept", "answers_json", "answers_table", "kept", "suspects_json", "suspects_table"]
 
 _FEW = 5
 _STYLES = {"stays": "green", "partial": "yellow", "changes": "yellow", "goes": "red"}
@@ -41,18 +41,39 @@ def answers_table(answers: Sequence[Answer], *, every: bool) -> Iterator[Rendera
         yield from _beside(answer, every=every)
 
 
-def suspects_json(image: str, suspects: Sequence[Suspect]) -> bytes:
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a profile must keep: names of packages, and paths."""
+
+    packages: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+def kept(suspects: Sequence[Suspect], *, by_file: bool) -> Kept:
+    """What brings back all that is missing: its packages, and what is no package's.
+
+    `by_file` is the granularity: then a path alone comes back, and nothing else of its package.
+    """
+    owned = [one for one in suspects if one.package and not by_file]
+    return Kept(
+        packages=tuple(sorted({name for one in owned for name in one.package.split(", ")})),
+        paths=tuple(sorted({one.path for one in suspects if one not in owned})),
+    )
+
+
+def suspects_json(image: str, suspects: Sequence[Suspect], keep: Kept) -> bytes:
     """The image's name, each suspect, and what would keep all of them."""
     return strict_json.dump(
         {
             "image": image,
             "suspects": msgspec.to_builtins(tuple(suspects)),
-            "keep": {"packages": _packages(suspects), "paths": _paths(suspects)},
+            "keep": msgspec.to_builtins(keep),
         }
     )
 
 
-def suspects_table(suspects: Sequence[Suspect], *, every: bool) -> Iterator[RenderableType]:
+def suspects_table(
+    suspects: Sequence[Suspect], keep: Kept, *, every: bool
+) -> Iterator[RenderableType]:
     """Line by line what is missing, and the lines of a profile that bring it back."""
     if not suspects:
         yield Text("Nothing in the log points at what the plan removes.")
@@ -64,22 +85,12 @@ def suspects_table(suspects: Sequence[Suspect], *, every: bool) -> Iterator[Rend
     ]
     yield from table(columns, rows, every=every)
     yield title("To bring it back, in the profile")
-    yield Text("\n".join(["keep:", *_listed("packages", _packages(suspects)),
-                          *_listed("paths", _paths(suspects))]))  # fmt: skip
+    yield Text("\n".join(["keep:", *_listed("packages", keep.packages),
+                          *_listed("paths", keep.paths)]))  # fmt: skip
 
 
 def _listed(key: str, names: Sequence[str]) -> list[str]:
     return [f"  {key}:", *(f"    - {printable(name)}" for name in names)] if names else []
-
-
-def _packages(suspects: Sequence[Suspect]) -> list[str]:
-    """The packages that own what is missing, each once."""
-    return sorted({name for one in suspects for name in one.package.split(", ") if name})
-
-
-def _paths(suspects: Sequence[Suspect]) -> list[str]:
-    """What is missing and no package's."""
-    return sorted({one.path for one in suspects if not one.package})
 
 
 def _verdict(answer: Answer) -> str:

@@ -95,11 +95,12 @@ def repair(
     asked = request(how, what, [], scenario="repair", exercise=tests.test, execs=[])
     if asked.runner == "none":
         raise UsageError("runs nothing, and a test must run", at="--runner none")
+    drawn_by = plan_options(rules)
     files.check_writable(output)
     found = repairing.repair(
         image,
         load_profiles(rules.profile),
-        plan_options(rules),
+        drawn_by,
         repairing.Test(
             request=asked,
             inside=tests.test_inside,

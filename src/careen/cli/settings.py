@@ -15,6 +15,7 @@ from careen.cli.progress import watch
 from careen.errors import FormatError, UsageError
 from careen.oci.platform import Platform
 from careen.plan.plan import Options, Plan
+from careen.profile import glob
 from careen.profile import profile as profiles
 from careen.profile.profile import Profile
 from careen.transport import credentials
@@ -46,15 +47,24 @@ def settings(common: Common, registry: SourceRegistry, *references: Reference) -
 
 
 def plan_options(rules: Rules) -> Options:
-    """What a plan is drawn by."""
+    """What a plan is drawn by; UsageError for a pattern that has no meaning."""
     return Options(
         policy=chosen("--policy", rules.policy, ("conservative", "standard", "strict")),
         shells=chosen("--shells", rules.shells, ("auto", "keep", "remove")),
         granularity=chosen("--granularity", rules.granularity, ("package", "file")),
-        keep=tuple(rules.keep),
-        drop=tuple(rules.drop),
+        keep=_patterns("--keep", rules.keep),
+        drop=_patterns("--drop", rules.drop),
         force=rules.force,
     )
+
+
+def _patterns(option: str, texts: list[str]) -> tuple[str, ...]:
+    for text in texts:
+        try:
+            glob.parse(text)
+        except FormatError as error:
+            raise UsageError(error.message, at=option) from None
+    return tuple(texts)
 
 
 def load_profiles(names: list[str]) -> Profile:
