@@ -144,8 +144,8 @@ def test_head(found: Inspection) -> None:
     assert (found.entrypoint, found.command) == (("/app/run",), ("a b",))
 
 
-def test_sizes_count_each_inode_once(found: Inspection) -> None:
-    assert (found.files, found.unowned_files) == (21, 11)
+def test_files_are_names_and_sizes_count_each_inode_once(found: Inspection) -> None:
+    assert (found.files, found.unowned_files) == (23, 12)
     owned = 900_000 + 120_000 + 70_000 + 30_000 + 80_000 + 6_000_000 + 50_000
     assert found.unowned_bytes == 7 + 10 + 900 + 100 + 1 + 2
     assert found.bytes == owned + found.unowned_bytes
@@ -153,7 +153,7 @@ def test_sizes_count_each_inode_once(found: Inspection) -> None:
 
 def test_layers(found: Inspection) -> None:
     assert [(layer.unpacked, layer.files, layer.bytes) for layer in found.layers] == [
-        (9000, 17, found.bytes - 1017),
+        (9000, 19, found.bytes - 1017),
         (700, 4, 1017),
     ]
     assert [layer.created_by for layer in found.layers] == ["layer 0", "layer 1"]

@@ -53,9 +53,9 @@ _DEVICES = ("char", "block")
 class Side(msgspec.Struct, frozen=True, kw_only=True):
     """One of the two images, in numbers.
 
-    `files` and `bytes` are of the merged tree without directories, each inode once; `compressed`
-    are the bytes of all layers as stored. `setuid` counts setuid and setgid files, `history` the
-    entries of that list. `notes` are what reading it found odd.
+    `files` are the names in the merged tree without directories, `bytes` what they hold, each inode
+    once; `compressed` are the bytes of all layers as stored. `setuid` counts setuid and setgid
+    files, `history` the entries of that list. `notes` are what reading it found odd.
     """
 
     digest: Digest
@@ -210,7 +210,8 @@ def compare(before: Sight, after: Sight, *, ignore_times: bool = False) -> Diffe
 
 def _side(sight: Sight) -> Side:
     image, scene = sight.image, sight.scene
-    inodes = {inode for inode in scene.rootfs.nodes.values() if inode.kind != "directory"}
+    named = [inode for inode in scene.rootfs.nodes.values() if inode.kind != "directory"]
+    inodes = set(named)
     return Side(
         digest=image.manifest.digest,
         media_type=image.manifest.media_type,
@@ -220,7 +221,7 @@ def _side(sight: Sight) -> Side:
         compressed=sum(layer.size for layer in image.manifest.layers),
         history=len(image.config.history),
         packages=len(scene.catalog.packages),
-        files=len(inodes),
+        files=len(named),
         bytes=sum(inode.entry.size for inode in inodes),
         shells=len(shells.find(scene)),
         setuid=sum(inode.kind == "file" and bool(inode.entry.mode & 0o6000) for inode in inodes),

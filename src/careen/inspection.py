@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -41,7 +41,7 @@ _DATA = ("etc/", "usr/share/")  # scripts of cron and of bug reports bear their 
 class LayerUse(msgspec.Struct, frozen=True, kw_only=True):
     """A layer: `compressed` and `unpacked` bytes of it all; what of it is still to be seen.
 
-    `files` and `bytes` count what no later layer has replaced or deleted.
+    `files` (names) and `bytes` count what no later layer has replaced or deleted.
     """
 
     digest: Digest
@@ -124,8 +124,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     """One image. Paths are absolute; lists of files stand in path order, packages by size.
 
-    `files` and `bytes` are of the merged tree, each inode once; `unowned_files` and
-    `unowned_bytes` are those of no package.
+    `files` are the names in the merged tree, `bytes` what they hold, each inode once.
+    `unowned_files` are the names that no package owns, `unowned_bytes` what has no other name.
     """
 
     digest: Digest
@@ -152,8 +152,11 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
 def inspect(image: Image, scan: Scan, scene: Scene) -> Inspection:
     """Everything at once, from values that were read before; no I/O."""
     rootfs, catalog, execution = scene.rootfs, scene.catalog, scene.execution
-    inodes = _inodes(rootfs)
-    unowned = {inode: path for inode, path in inodes.items() if path not in catalog.owners}
+    names = [path for path, inode in rootfs.nodes.items() if inode.kind != "directory"]
+    inodes = _inodes(rootfs, names)
+    unowned_names = [path for path in names if path not in catalog.owners]
+    owned = {rootfs.nodes[path] for path in names if path in catalog.owners}
+    unowned = {inode: path for inode, path in inodes.items() if inode not in owned}
     return Inspection(
         digest=image.manifest.digest,
         platform=str(image.config.platform),
@@ -161,11 +164,11 @@ def inspect(image: Image, scan: Scan, scene: Scene) -> Inspection:
         entrypoint=execution.entrypoint,
         command=execution.command,
         user=execution.user,
-        files=len(inodes),
+        files=len(names),
         bytes=_bytes(inodes),
-        unowned_files=len(unowned),
+        unowned_files=len(unowned_names),
         unowned_bytes=_bytes(unowned),
-        layers=tuple(_layers(image, scan, inodes)),
+        layers=tuple(_layers(image, scan, names)),
         packages=tuple(_packages(rootfs, catalog)),
         shells=tuple(_shells(scene)),
         privileged=tuple(_privileged(inodes, catalog)),
@@ -177,12 +180,11 @@ def inspect(image: Image, scan: Scan, scene: Scene) -> Inspection:
     )
 
 
-def _inodes(rootfs: Rootfs) -> dict[Inode, Path]:
-    """What is no directory, each with its first name."""
+def _inodes(rootfs: Rootfs, names: Iterable[Path]) -> dict[Inode, Path]:
+    """What has these names, each inode with its first."""
     found: dict[Inode, Path] = {}
-    for path, inode in rootfs.nodes.items():
-        if inode.kind != "directory":
-            found.setdefault(inode, path)
+    for path in names:
+        found.setdefault(rootfs.nodes[path], path)
     return found
 
 
@@ -190,10 +192,11 @@ def _bytes(inodes: Mapping[Inode, Path]) -> int:
     return sum(inode.entry.size for inode in inodes)
 
 
-def _layers(image: Image, scan: Scan, inodes: Mapping[Inode, Path]) -> Iterator[LayerUse]:
+def _layers(image: Image, scan: Scan, names: Iterable[Path]) -> Iterator[LayerUse]:
     """Bottom layer first; history tells only of layers that it does not call empty."""
     history = [item for item in image.config.history if not item.get("empty_layer")]
     told = len(history) == len(image.manifest.layers)
+    inodes = [scan.rootfs.nodes[path] for path in names]
     for i, descriptor in enumerate(image.manifest.layers):
         seen = [inode for inode in inodes if inode.layer == i]
         yield LayerUse(
@@ -201,7 +204,7 @@ def _layers(image: Image, scan: Scan, inodes: Mapping[Inode, Path]) -> Iterator[
             compressed=descriptor.size,
             unpacked=scan.sizes[i],
             files=len(seen),
-            bytes=sum(inode.entry.size for inode in seen),
+            bytes=sum(inode.entry.size for inode in set(seen)),
             created_by=str(history[i].get("created_by") or "") if told else "",
         )
 

@@ -143,7 +143,8 @@ class Comparing:
     def open(self, reference: Any, settings: Any) -> Iterator[Any]:
         self.opened.append(str(reference))
         scan = SimpleNamespace(notes=())
-        yield SimpleNamespace(image=None, scan=scan, scene=lambda: None)
+        bound = SimpleNamespace(platform="linux/amd64")
+        yield SimpleNamespace(image=None, scan=scan, bound=bound, scene=lambda _: None)
 
     def compare(self, *_: Any, **options: Any) -> Difference:
         self.options = options

@@ -76,7 +76,7 @@ def test_what_stays_and_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert kept[1].split()[0] == "libc6"
     assert kept[1].endswith("/lib/x86_64-linux-gnu/libc.so.6: opened in load")
     (_, partial) = section(text, "Partly gone, still on record: 1 package")
-    assert partial.split()[:3] == ["perl-base", "3", "20"]
+    assert partial.split()[:7] == ["perl-base", "3", "20", "7.0", "kB", "1.0", "MB"]
 
 
 def test_shells_with_their_evidence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,12 +111,19 @@ def test_findings_errors_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in lines[1:]] == ["error", "warning", "note"]
 
 
-def test_errors_are_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    found = tuple(msgspec.structs.replace(WRONG, path=f"/etc/{i}") for i in range(30))
-    console.print_table(*report.findings_table("oci:b", found, every=False), color="never")
+@pytest.mark.parametrize(("every", "shown"), [(False, 10), (True, 30)])
+def test_of_every_rule_the_first_findings_and_how_many_more(
+    capsys: pytest.CaptureFixture[str], every: bool, shown: int
+) -> None:
+    replace = msgspec.structs.replace
+    found = [replace(WRONG, path=f"/etc/{i}") for i in range(30)]
+    found += [replace(WRONG, rule=f"rule-{i}", path=f"/srv/{i}") for i in range(30)]
+    console.print_table(*report.findings_table("oci:b", found, every=every), color="never")
     out = capsys.readouterr().out
-    assert all(f"/etc/{i} " in out for i in range(30))
-    assert "30 errors, 0 warnings, 0 notes" in out
+    assert out.count(" /etc/") == shown
+    assert out.count(" /srv/") == 30
+    assert ("… and 20 more of this rule; -v shows them" in out) is not every
+    assert "60 errors, 0 warnings, 0 notes" in out
 
 
 MANY = Finding(
@@ -200,8 +207,10 @@ def test_a_narrow_place_folds(
 
 
 def test_plan_table_needs_no_outcome(capsys: pytest.CaptureFixture[str]) -> None:
-    console.print_table(*report.plan_table(PLAN, every=False), color="never")
+    console.print_table(*report.plan_table("oci:a:1", PLAN, every=False), color="never")
     out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == ["source", "oci:a:1"]
+    assert out.splitlines()[1].split() == ["digest", SOURCE]
     assert "Gone: 13 packages" in out
     assert "Result" not in out
 

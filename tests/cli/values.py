@@ -49,6 +49,7 @@ PLAN = Plan(
     paths=(
         dropped("/bin/bash", "its package bash goes", owner="bash"),
         dropped(HOSTILE, "its package evil goes", owner="evil"),
+        dropped("/usr/bin/perldoc", "nothing uses it", owner="other, perl-base", size=7000),
         dropped("/usr/lib/a/__pycache__/a.pyc", "bytecode of /usr/lib/a/a.py, which goes"),
         dropped("/usr/lib/b/__pycache__/b.pyc", "bytecode of /usr/lib/b/b.py, which goes"),
         PathDecision(

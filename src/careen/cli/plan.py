@@ -57,6 +57,6 @@ def plan(
     if as_json:
         console.print_json(drawn.dump())
     else:
-        parts = report.plan_table(drawn, every=common.verbose)
+        parts = report.plan_table(str(source), drawn, every=common.verbose)
         console.print_table(*parts, color=common.color)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _Parts = Iterator[RenderableType]
+_FEW = 10  # findings of one rule
 _SEVERITIES = ("error", "warning", "note")
 _PATH = re.compile(r"/\S*[^\s,]")
 
@@ -63,9 +64,9 @@ def findings_json(image: str, findings: Sequence[Finding]) -> bytes:
     )
 
 
-def plan_table(plan: Plan, *, every: bool) -> _Parts:
-    """What would go and why."""
-    yield facts(_bound(plan))
+def plan_table(source: str, plan: Plan, *, every: bool) -> _Parts:
+    """What would go of the image, and why."""
+    yield facts([("source", source), *_bound(plan)])
     yield from _summary(plan, ())
     yield from _decisions(plan, every=every)
     yield from findings_rows(plan.findings, every=every)
@@ -172,9 +173,22 @@ def _packages_partial(plan: Plan, *, every: bool) -> _Parts:
     if found:
         yield title(f"Partly gone, still on record: {count(len(found), 'package')}")
         columns = [Column("package"), Column("files gone", right=True), Column("of", right=True),
+                   Column("size gone", right=True), Column("of", right=True),
                    Column("why it stays", wrap=True)]  # fmt: skip
-        rows = [(item.id, f"{item.dropped:,}", f"{item.files:,}", item.reason) for item in found]
+        gone = _bytes_gone(plan)
+        rows = [(item.id, f"{item.dropped:,}", f"{item.files:,}",
+                 size(min(gone.get(item.id, 0), item.bytes)), size(item.bytes), item.reason)
+                for item in found]  # fmt: skip
         yield from table(columns, rows, every=every)
+
+
+def _bytes_gone(plan: Plan) -> Mapping[str, int]:
+    """Package → the bytes of its paths that go, a file of several names once for each."""
+    found: dict[str, int] = {}
+    for item in _dropped(plan):
+        for id in item.owner.split(", "):
+            found[id] = found.get(id, 0) + item.bytes
+    return found
 
 
 def _shells(plan: Plan, *, every: bool) -> _Parts:
@@ -252,15 +266,30 @@ def _of(severity: str, findings: Iterable[Finding]) -> list[Finding]:
 
 
 def findings_rows(findings: Sequence[Finding], *, every: bool) -> _Parts:
-    """Errors first; those that another section shows already are left out."""
-    ordered = [item for word in _SEVERITIES for item in _of(word, findings)]
-    rows = [
-        row for item in ordered if item.rule != "shell-kept" for row in _rows(item, every=every)
-    ]
+    """Errors first, every rule with its first findings, or all of them with `every`.
+
+    Those that another section shows already are left out.
+    """
+    kinds: dict[tuple[str, str], list[Finding]] = {}
+    for word in _SEVERITIES:
+        for item in _of(word, findings):
+            if item.rule != "shell-kept":
+                kinds.setdefault((word, item.rule), []).append(item)
+    rows = [row for found in kinds.values() for row in _of_rule(found, every=every)]
     if rows:
         yield title("Findings")
         columns = [Column("severity"), Column("rule"), Column("path"), Column("message", wrap=True)]
-        yield from table(columns, rows, every=every or bool(_of("error", findings)))
+        yield from table(columns, rows, every=True)
+
+
+def _of_rule(found: Sequence[Finding], *, every: bool) -> Iterator[tuple[str, ...]]:
+    """The rows of one rule's findings of one severity."""
+    shown = found if every else found[:_FEW]
+    for item in shown:
+        yield from _rows(item, every=every)
+    if len(shown) < len(found):
+        more = f"… and {len(found) - len(shown):,} more of this rule; -v shows them"
+        yield "", found[0].rule, "", more
 
 
 def _rows(item: Finding, *, every: bool) -> Iterator[tuple[str, ...]]:

@@ -101,7 +101,10 @@ class PathDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Before and after, each over the whole image; `bytes` are uncompressed file contents."""
+    """Before and after, each over the whole image.
+
+    `files` are names, directories aside; `bytes` are uncompressed contents, each inode once.
+    """
 
     packages: tuple[int, int] = (0, 0)
     files: tuple[int, int] = (0, 0)
