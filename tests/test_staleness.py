@@ -85,6 +85,9 @@ ROWS: dict[str, tuple[dict[str, Any], Limits, list[str]]] = {
         {"revision": ""}, Limits(revision="def"), ["error profile-other-revision"]),
     "too old": ({}, Limits(max_age=22, now=NOW), ["error profile-age"]),
     "just young enough": ({}, Limits(max_age=23, now=NOW), []),
+    "of today": (
+        {"recorded": NOW.strftime("%Y-%m-%dT%H:%M:%SZ")}, Limits(max_age=0, now=NOW), []),
+    "of another day than today": ({}, Limits(max_age=0, now=NOW), ["error profile-age"]),
     "of no known age": ({"recorded": ""}, Limits(max_age=23, now=NOW), ["error profile-age"]),
     "of no possible age": (
         {"recorded": "2026-99-99T00:00:00Z"}, Limits(max_age=23, now=NOW), ["error profile-age"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -228,14 +228,12 @@ def _revision(profile: Profile, limits: Limits) -> Iterator[Finding]:
 def _age(profile: Profile, limits: Limits) -> Iterator[Finding]:
     if limits.max_age is None or limits.now is None:
         return
-    oldest = limits.now - timedelta(days=limits.max_age)
     for scenario in profile.scenarios:
         recorded = _time(scenario.recorded)
         if recorded is None:
             message = f"{scenario.name} does not say when it was recorded"
             yield _finding("profile-age", "error", message)
-        elif recorded < oldest:
-            days = (limits.now - recorded).days
+        elif (days := (limits.now - recorded).days) > limits.max_age:
             message = f"{scenario.name} is {days} days old, over the limit of {limits.max_age}"
             yield _finding("profile-age", "error", message)
 

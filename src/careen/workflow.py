@@ -270,11 +270,23 @@ def verify(
         if source is None:
             return tuple(judge.alone(sight(after)))
         before = stack.enter_context(opened(source, settings))
+        _check_order(after, before)
         if plan is not None:
             _check_plan(plan, before)
         promised = plan or Plan(source=before.bound)
         origin = sight(before)
         return tuple(judge.against(sight(after, origin.scene), origin, promised))
+
+
+def _check_order(after: Opened, before: Opened) -> None:
+    """UsageError when the source says of itself that it was made of the image."""
+    origin = before.image.config.execution.labels.get("io.careen.source.digest")
+    if origin == after.descriptor.digest != before.descriptor.digest:
+        raise UsageError(
+            f"it was made of {after.reference}, not the other way round; write "
+            f"{before.reference} --source {after.reference}",
+            at=f"--source {before.reference}",
+        )
 
 
 def sight(found: Opened, origin: Scene | None = None) -> Sight:

@@ -36,6 +36,25 @@ WRONG = [
     ("harden oci:a:1 oci:b:1 --profile x --keep /a//b", 2, "'/a//b'; write '/a/b'"),
     ("explain oci:a:1 x --profile x --keep a**", 2, "stand alone between slashes: 'a**'"),
     ("repair oci:a:1 --profile x --test y --drop [z-a]", 2, "range z-a runs backwards: '[z-a]'"),
+    ("plan good.yaml oci:a:1", 2, "extra argument(s) (oci:a:1); write --profile good.yaml"),
+    ("plan good.yaml --profile oci:a:1", 2, "a file here, not an image; write --profile good.yaml"),
+    ("plan oci:a:1 --profile oci:b:1", 2, "'oci:b:1': an image, and a file is asked for here"),
+    ("harden oci:a:1 good.yaml --profile x", 2, "not an image; write --profile good.yaml"),
+    ("harden good.yaml oci:a:1 oci:b:1", 2, "write --profile good.yaml"),
+    ("harden oci:a:1 oci:b:1 plan.json", 2, "write --plan plan.json"),
+    ("harden oci:a:1 oci:b:1 --plan oci:c:1", 2, "'oci:c:1': an image, and a file"),
+    (
+        "verify plan.json --source oci:a:1",
+        2,
+        "'plan.json': a file here, not an image; write --plan",
+    ),
+    ("verify oci:a:1 --source good.yaml", 2, "'good.yaml': a file here, not an image"),
+    (
+        "explain oci:a:1 --log nope --profile good.yaml",
+        4,
+        "nope: no such file; name the failing test",
+    ),
+    ("profile check oci:a:1 good.yaml", 2, "'oci:a:1': an image, and a file is asked for here"),
     ("harden oci:a:1 oci:b --profile x", 2, "--debug-tag tag or --no-debug"),
     ("harden oci:a:1 oci:b:1 --profile x --debug-tag 1", 2, "choose another"),
     ("harden oci:a:1 oci:b:1 --profile x --debug-tag 2 --no-debug", 2, "not both"),
@@ -82,6 +101,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("sys.stdin", None)
     (tmp_path / "folder").mkdir()
     (tmp_path / "odd.yaml").write_text("schema: other/v1\n")
+    (tmp_path / "plan.json").write_text("{}")
     (tmp_path / "good.yaml").write_text(
         "schema: careen.profile/v1\nscenarios:\n  - name: a\n    executed: [/bin/a]\n"
     )
@@ -133,6 +153,14 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["--version"]) == 0
     assert capsys.readouterr().out == "careen 0.1.0\n"
+
+
+@pytest.mark.parametrize("module", ["careen", "careen.cli.app"])
+def test_python_runs_it_as_a_module(module: str) -> None:
+    for arguments, code, out in ((["--version"], 0, "careen 0.1.0\n"), (["harden"], 2, "")):
+        command = [sys.executable, "-m", module, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (code, out)
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -52,6 +52,10 @@ def test_verify_and_dpkg_agree_when_the_native_packages_go(
     ):
         done = careen(*arguments, "--quiet")
         assert done.returncode == 0, done.stdout + done.stderr
+    done = careen("verify", source, "--source", made, "--quiet")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"write {source} --source" not in done.stderr
+    assert f"not the other way round; write {made} --source {source}" in done.stderr
     decided = json.loads(Path(plan).read_text())["packages"]
     assert {one["id"] for one in decided if one["decision"] != "remove"} == ids
     difference = json.loads(careen("diff", source, made, "--format", "json").stdout)

@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CareenError as error:
         text, code = str(error), error.exit_code
     except typer.TyperException as error:
-        text, code = _usage(error), UsageError.exit_code
+        text, code = _usage(error, words), UsageError.exit_code
     except _StoppedError as error:
         text, code = f"stopped by {signal.Signals(error.number).name}", 128 + error.number
     except OSError as error:
@@ -178,12 +178,16 @@ def _fail(text: str, code: int) -> int:
     return code
 
 
-def _usage(error: typer.TyperException) -> str:
+def _usage(error: typer.TyperException, words: Sequence[str]) -> str:
     """What the parser has to say, in one line, with what to do."""
     message = " ".join(error.format_message().split()).replace("Value error, ", "").rstrip(".")
     meant = getattr(error, "possibilities", None)
     if meant:
         message = f"{error.message.rstrip('.')}; did you mean {' or '.join(sorted(meant))}?"
+    from careen.cli import images  # what is right costs no start-up time
+
+    hint = images.misplaced(words) if "extra argument" in message else ""
+    message += f"; {hint}" if hint else ""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "careen"
     end = " See" if message.endswith("?") else "; see"
@@ -197,3 +201,7 @@ def _system(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         text += "; make room, or set TMPDIR to a larger folder"
     return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

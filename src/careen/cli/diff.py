@@ -58,14 +58,13 @@ def diff(
     capabilities, links. --platform chooses from both. Writes nothing.
     """
     from careen import difference, workflow
-    from careen.cli import console, diff_report
+    from careen.cli import console, diff_report, images
     from careen.cli.choice import chosen
     from careen.cli.settings import one_login, settings
     from careen.errors import GateError
-    from careen.transport import reference
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
-    references = reference.parse(before), reference.parse(after)
+    references = images.named(before), images.named(after)
     one_login(registry, *references)
     how = settings(common, registry, *references)
     with contextlib.ExitStack() as stack:

@@ -48,18 +48,17 @@ def explain(
     packages, or with --granularity file just the paths.
     """
     from careen import workflow
-    from careen.cli import console, explain_report, files
+    from careen.cli import console, explain_report, files, images
     from careen.cli.choice import chosen
     from careen.cli.settings import load_profiles, plan_options, settings
     from careen.errors import UsageError
-    from careen.transport import reference
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
     if not rules.profile:
         raise UsageError("missing; name what the application used", at="--profile FILE")
     if bool(what) == (log is not None):
         raise UsageError("say WHAT to explain, or the log that failed; one of them", at="--log")
-    source = reference.parse(image)
+    source = images.named(image)
     how = settings(common, registry, source)
     drawn_by = plan_options(rules)
     profile = load_profiles(rules.profile)

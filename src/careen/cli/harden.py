@@ -29,15 +29,14 @@ def harden(
     debug tag.
     """
     from careen import workflow
-    from careen.cli import files, outcome
+    from careen.cli import files, images, outcome
     from careen.cli.choice import chosen
     from careen.cli.settings import decided, plan_options, settings
     from careen.cli.target import destination as place
     from careen.cli.target import target
-    from careen.transport import reference
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
-    src, dst = reference.parse(source), place(destination)
+    src, dst = images.named(source), place(destination)
     how = settings(common, registries, src, dst)
     where = target(dst, new)
     drawn_by = plan_options(decision)

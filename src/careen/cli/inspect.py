@@ -24,13 +24,12 @@ def inspect(
     package owns. Writes nothing.
     """
     from careen import inspection, workflow
-    from careen.cli import console, inspection_report
+    from careen.cli import console, images, inspection_report
     from careen.cli.choice import chosen
     from careen.cli.settings import settings
-    from careen.transport import reference
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
-    source = reference.parse(image)
+    source = images.named(image)
     how = settings(common, registry, source)
     with workflow.opened(source, how) as opened:
         found = inspection.inspect(opened.image, opened.scan, opened.scene())

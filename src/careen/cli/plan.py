@@ -37,16 +37,15 @@ def plan(
     kept in git and applied later.
     """
     from careen import workflow
-    from careen.cli import console, files, report
+    from careen.cli import console, files, images, report
     from careen.cli.choice import chosen
     from careen.cli.settings import load_profiles, plan_options, settings
     from careen.errors import UsageError
-    from careen.transport import reference
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
     if not rules.profile:
         raise UsageError("missing; name what the application used", at="--profile FILE")
-    source = reference.parse(image)
+    source = images.named(image)
     how = settings(common, registry, source)
     drawn_by = plan_options(rules)
     profile = load_profiles(rules.profile)

@@ -76,13 +76,12 @@ def repair(
     import datetime
 
     from careen import repair as repairing
-    from careen.cli import console, files, repair_report
+    from careen.cli import console, files, images, repair_report
     from careen.cli.choice import chosen
     from careen.cli.running import request
     from careen.cli.settings import load_profiles, plan_options, settings
     from careen.errors import UsageError
     from careen.profile import profile as profiles
-    from careen.transport import reference
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
     if not rules.profile:
@@ -91,7 +90,7 @@ def repair(
         raise UsageError("say --test or --test-inside, one of them", at="--test CMD")
     if tests.rounds < 1:
         raise UsageError(f"1 or more, not {tests.rounds}", at="--rounds")
-    image = reference.parse(source)
+    image = images.named(source)
     asked = request(how, what, [], scenario="repair", exercise=tests.test, execs=[])
     if asked.runner == "none":
         raise UsageError("runs nothing, and a test must run", at="--runner none")

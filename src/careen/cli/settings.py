@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from careen.cli import files
+from careen.cli import files, images
 from careen.cli.choice import chosen
 from careen.cli.options import Common, Decision, Registries, Rules, SourceRegistry
 from careen.cli.progress import watch
@@ -70,6 +70,8 @@ def _patterns(option: str, texts: list[str]) -> tuple[str, ...]:
 def load_profiles(names: list[str]) -> Profile:
     """The profiles, merged into one."""
     hint = "write one as the README shows"
+    for name in names:
+        images.check_file(name)
     return profiles.merge(
         [profiles.load(files.read(name, hint=hint), place=name) for name in names]
     )
@@ -77,6 +79,7 @@ def load_profiles(names: list[str]) -> Profile:
 
 def load_plan(name: str) -> Plan:
     """The plan in a file."""
+    images.check_file(name)
     raw = files.read(name, hint="write one with `careen plan IMAGE --profile FILE -o PLAN`")
     try:
         return Plan.parse(raw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from careen.cli import images
 from careen.cli.choice import chosen
 from careen.cli.options import HardenedImage, NewImage
 from careen.errors import UsageError
@@ -17,7 +18,7 @@ _YEAR_9999 = 253_402_300_799  # the last second that RFC 3339 can write
 
 def destination(text: str) -> Reference:
     """DST; UsageError for a digest, which nobody can choose."""
-    found = references.parse(text)
+    found = images.named(text)
     if found.digest is not None:
         raise UsageError("a destination has a tag, not a digest", at=text)
     return found

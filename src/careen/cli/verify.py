@@ -50,18 +50,17 @@ def verify(
     code is 3 when there is an error. docs/findings.md explains each finding.
     """
     from careen import workflow
-    from careen.cli import console, report
+    from careen.cli import console, images, report
     from careen.cli.choice import chosen
     from careen.cli.settings import load_plan, one_login, settings
     from careen.errors import GateError, UsageError
     from careen.finding import errors
-    from careen.transport import reference
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
     if against.plan is not None and against.source is None:
         raise UsageError("needs --source: what the plan was drawn for", at="--plan")
-    read = reference.parse(image)
-    origin = None if against.source is None else reference.parse(against.source)
+    read = images.named(image)
+    origin = None if against.source is None else images.named(against.source)
     one_login(registry, read, origin)
     how = settings(common, registry, read)
     drawn = None if against.plan is None else load_plan(against.plan)

@@ -73,18 +73,17 @@ def check(
     is 3 when it is stale.
     """
     from careen import staleness, workflow
-    from careen.cli import console
+    from careen.cli import console, images
     from careen.cli.choice import chosen
     from careen.cli.profile import report
     from careen.cli.settings import load_profiles, settings
     from careen.errors import GateError
     from careen.finding import errors
-    from careen.transport import reference
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
     limits = _limits(freshness)
     profile = load_profiles([name])
-    source = reference.parse(image)
+    source = images.named(image)
     how = settings(common, registry, source)
     with workflow.opened(source, how) as opened:
         found = staleness.check(profile, opened.scene(), opened.bound, limits)

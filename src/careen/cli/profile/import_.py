@@ -110,12 +110,11 @@ def import_(
     the place of the one of its name and image. Without --image every name that the log
     has is taken, and links are resolved when a plan is drawn.
     """
-    from careen.cli import console, files
+    from careen.cli import console, files, images
     from careen.cli.choice import chosen
     from careen.cli.profile import importing, report
     from careen.cli.settings import settings
     from careen.profile import profile as profiles
-    from careen.transport import reference
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
     how = settings(common, registry)
@@ -125,7 +124,7 @@ def import_(
         importing.importer(form),
         logs,
         importing.filters(choice),
-        None if ran.image is None else reference.parse(ran.image),
+        None if ran.image is None else images.named(ran.image),
         how,
     )
     scenario = found.gathering.scenario(importing.run(form, logs[0], ran, found.image))

@@ -79,19 +79,18 @@ def record(
     import datetime
 
     from careen import workflow
-    from careen.cli import console, files
+    from careen.cli import console, files, images
     from careen.cli.choice import chosen
     from careen.cli.profile import importing, report
     from careen.cli.running import request
     from careen.cli.settings import settings
     from careen.errors import UsageError
     from careen.profile import profile as profiles
-    from careen.transport import reference
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
     if not load.scenario:
         raise UsageError("missing; say what this run is of, as load-test", at="--scenario NAME")
-    image = reference.parse(source)
+    image = images.named(source)
     asked = msgspec.structs.replace(
         request(
             how,
