@@ -29,9 +29,10 @@ IGNORED = (
     *("test_user", "test_group"),
     # for an image without compiler and linker
     *("test_find_library_with_gcc", "test_find_library_with_ld"),
-    # only long: all tests of processes once more without poll(2); hundreds of processes each;
+    # only long: all tests of processes once more without poll(2); dozens of processes each;
     # seconds of sleep each
-    *("*NoPoll*", "*fds*", "*cloexec*", "*timeout*", "*_dead", "*after_stdout_close", "test_echo"),
+    *("*NoPoll*", "*fds*", "*cloexec*", "*TestTool*"),
+    *("*timeout*", "*_dead", "*after_stdout_close", "test_echo"),
 )
 OWN = {
     "test_sqlite3": """\

@@ -1,16 +1,34 @@
-"""What of a run is the image's, and what a volume's: files below a mount are not the image's."""
+"""Volumes over an image's files: where they are mounted, and what of a run is not the image's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from careen.profile.observed import Event
 from careen.record.invocation import Volume
+from careen.rootfs.extract import beneath, put
 from careen.rootfs.path import ROOT, absolute
 from careen.rootfs.path import Path as ImagePath
 from careen.rootfs.rootfs import Rootfs
 
-__all__ = ["of_image"]
+__all__ = ["make_points", "of_image"]
+
+
+def make_points(rootfs: Rootfs, root: Path, volumes: Iterable[Volume]) -> None:
+    """Below `root`, the copy of the image, what volumes are mounted on where the image has nothing.
+
+    Container runtimes make it too, in an image that cannot be written as well.
+    """
+    for volume in volumes:
+        end = _end(rootfs, volume.inside)
+        if end in rootfs:
+            continue
+        if Path(volume.host).is_dir():
+            with beneath(root, end):
+                pass
+        else:
+            put(root, end, b"")
 
 
 def of_image(events: Iterable[Event], rootfs: Rootfs, volumes: Iterable[Volume]) -> Iterator[Event]:

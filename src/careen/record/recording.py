@@ -21,7 +21,7 @@ from careen.profile.strace import Reader
 from careen.record.host import choose_runner, strace_version
 from careen.record.identity import Identity, choose
 from careen.record.invocation import Overrides, health, invocation, split
-from careen.record.mounts import of_image
+from careen.record.mounts import make_points, of_image
 from careen.record.room import room
 from careen.record.sandbox import LAUNCHES, Sandbox, tracing
 from careen.record.session import Session, running
@@ -175,6 +175,7 @@ def furnished(bare: Sandbox, subject: Subject, folder: Path) -> Iterator[Sandbox
     """The sandbox with the image's files in it, for the block."""
     devices = bare.runner == "chroot"
     with room(subject.rootfs, folder, bare.identity, devices=devices) as root:
+        make_points(subject.rootfs, root, bare.process.volumes)
         yield msgspec.structs.replace(bare, root=root)
 
 
