@@ -29,10 +29,9 @@ IGNORED = (
     *("test_user", "test_group"),
     # for an image without compiler and linker
     *("test_find_library_with_gcc", "test_find_library_with_ld"),
-    # only long: all tests of processes once more without poll(2); dozens of processes each;
-    # seconds of sleep each
-    *("*NoPoll*", "*fds*", "*cloexec*", "*TestTool*"),
-    *("*timeout*", "*_dead", "*after_stdout_close", "test_echo"),
+    # only long: a handshake or a process each, of which others remain; seconds of sleep each
+    *("*.ThreadedTests.*", "*.ProcessTestCase*", "*.TestTool.*", "*fds*", "*cloexec*"),
+    *("*timeout*", "*_dead", "*after_stdout_close"),
 )
 OWN = {
     "test_sqlite3": """\

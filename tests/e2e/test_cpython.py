@@ -26,8 +26,8 @@ PACKAGES = {
     *("libssl3", "libtinfo6"),
     # what tests of processes start, or look for
     *("bash", "coreutils", "dash", "libpcre2-8-0", "libselinux1"),
-    # what Python reads where it is: types of files, the terminal
-    *("media-types", "ncurses-base"),
+    # what readline asks of the terminal
+    "ncurses-base",
 }
 # the modules' files without their platform, and one of a package that stays for something else
 FEATURES = {
