@@ -14,6 +14,7 @@ from pathlib import Path
 from fixtures.build import Image
 
 from tests.builders import Dir, Reg, image_layout, tar_layer
+from tests.debs import fetched
 from tests.e2e.hardened import careen
 
 STATUS_D = "var/lib/dpkg/status.d"
@@ -55,7 +56,7 @@ IDENTITY = {
 def build(folder: Path) -> Image:
     """The image in a layout below `folder`; fetches the packages with this machine's apt."""
     root = folder / "root"
-    for archive in fetched(folder / "debs"):
+    for archive in fetched(folder / "debs", *PACKAGES):
         install(root, archive)
     certificates = sorted(root.glob("usr/share/ca-certificates/mozilla/*.crt"))
     bundle = root / "etc/ssl/certs/ca-certificates.crt"
@@ -69,21 +70,6 @@ def build(folder: Path) -> Image:
         layout, [packed(root), tar_layer(application)], tag="x", config=CONFIG, codec="plain"
     )
     return Image(layout, "x")
-
-
-def fetched(folder: Path) -> list[Path]:
-    """The packages' archives, from the mirrors that apt has; its lists are renewed if too old."""
-    folder.mkdir()
-    folder.chmod(0o777)  # apt fetches as a user of its own
-    command = ["apt-get", "-qq", "-o", "Dir::Log=/dev/null", "download", *PACKAGES]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        subprocess.run(["apt-get", "-qq", "update"], check=True, capture_output=True)
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = sorted(folder.glob("*.deb"))
-    assert len(found) == len(PACKAGES)
-    return found
 
 
 def install(root: Path, archive: Path) -> None:

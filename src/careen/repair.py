@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
@@ -23,8 +21,9 @@ from careen.plan import draw
 from careen.plan.closure import Scene, view
 from careen.plan.plan import Options, Plan
 from careen.profile import profile as profiles
-from careen.profile.observed import Event, Observed, Run
+from careen.profile.observed import Event, How, Observed, Run
 from careen.profile.profile import Profile, Scenario
+from careen.record.invocation import plain
 from careen.record.recording import PRIVATE, Request, Subject, Trial, trial
 from careen.rewrite import image as rewriting
 from careen.rewrite.image import Form, Work
@@ -36,7 +35,7 @@ from careen.workflow import Opened, Settings
 
 __all__ = ["Found", "Repaired", "Round", "Test", "repair"]
 
-_SHELL = re.compile(r"[\s;&|<>()$`\\\"'*?\[\]#~=%{}!]")
+_USES: tuple[How, ...] = ("executed", "opened", "examined")
 _COMMAND = "repair"
 _NO_TITLES = ("", ".", "..", "sh")  # what no library can be called beside the shell
 
@@ -114,13 +113,14 @@ def repair(
                 rounds.append(Round(passed=True, message=""))
                 break
             candidates = bench.candidates(origin.events, plan)
-            chosen = _chosen(candidates, seen.events, last=number == test.rounds)
+            vain = _vain(bench.source, seen.events)
+            chosen = _chosen(candidates, vain, last=number == test.rounds)
             if not chosen:
                 raise GateError(
                     "the test fails on the hardened image, and nothing that it used on the source "
                     f"was removed: removal does not explain it: {seen.message}"
                 )
-            rounds.append(Round(passed=False, message=seen.message, found=bench.told(chosen, seen)))
+            rounds.append(Round(passed=False, message=seen.message, found=bench.told(chosen, vain)))
             scenario = bench.scenario(chosen, _title(widened), recorded)
             widened = profiles.merge([widened, _only(scenario)])
         else:
@@ -178,20 +178,23 @@ class _Bench:
             return self.run(read.rootfs, where)
 
     def candidates(self, events: Iterable[Event], plan: Plan) -> dict[ImagePath, Event]:
-        """What the source's run used and the plan removes, by path, in order of first use."""
+        """What the source's run used and the plan removes, by path, in order of first use.
+
+        Of several uses of a path the one that says most stands for it: executed, then opened.
+        """
         gone = {ImagePath(item.path[1:]) for item in plan.paths if item.decision == "drop"}
         found: dict[ImagePath, Event] = {}
         for event in events:
-            if event.how not in ("executed", "opened", "examined"):
+            if event.how not in _USES:
                 continue
             place = self.source.rootfs.resolve(event.path, follow_last=event.follows)
             for path in (*place.hops, *filter(None, [place.path])):
+                known = found.get(path, event)
                 if path in gone:
-                    found.setdefault(path, event)
+                    found[path] = min(known, event, key=lambda one: _USES.index(one.how))
         return found
 
-    def told(self, chosen: Mapping[ImagePath, Event], seen: Trial) -> tuple[Found, ...]:
-        vain = _vain(self.source, seen.events)
+    def told(self, chosen: Mapping[ImagePath, Event], vain: set[ImagePath]) -> tuple[Found, ...]:
         return tuple(
             Found(
                 path=absolute(path),
@@ -260,12 +263,11 @@ class _Bench:
 
 
 def _chosen(
-    candidates: Mapping[ImagePath, Event], failing: Iterable[Event], *, last: bool
+    candidates: Mapping[ImagePath, Event], vain: set[ImagePath], *, last: bool
 ) -> dict[ImagePath, Event]:
     """Those that were looked for in vain; all of them when there are none, or no more rounds."""
-    asked = {event.path for event in failing if event.how == "missing"}
-    vain = {path: event for path, event in candidates.items() if event.path in asked}
-    return dict(candidates) if last or not vain else vain
+    asked = {path: event for path, event in candidates.items() if path in vain}
+    return dict(candidates) if last or not asked else asked
 
 
 def _vain(scene: Scene, events: Iterable[Event]) -> set[ImagePath]:
@@ -301,10 +303,9 @@ def _request(scene: Scene, test: Test) -> tuple[Request, dict[str, bytes]]:
         return test.request, {}
     replace = msgspec.structs.replace
     overrides = test.request.overrides
-    if not _SHELL.search(test.inside.replace(" ", "")):
-        words = tuple(shlex.split(test.inside))
-        shell: dict[str, bytes] = {}
-    else:
+    words = plain(test.inside)
+    shell: dict[str, bytes] = {}
+    if not words:
         shell = dict(_shell(scene))
         loader = (
             [f"/{PRIVATE}/loader", "--library-path", f"/{PRIVATE}"] if "loader" in shell else []

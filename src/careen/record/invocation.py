@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,11 @@ from careen.errors import SourceError, UsageError
 from careen.oci.config import PATH, Config, Execution
 from careen.rootfs.facts import Facts
 
-__all__ = ["Invocation", "Overrides", "Volume", "health", "invocation", "split"]
+__all__ = ["Invocation", "Overrides", "Volume", "health", "invocation", "plain", "split"]
 
 _LAST_ID = (1 << 32) - 2
+_FOR_A_SHELL = re.compile(r"[\n;&|<>()$`\\\"'*?\[\]#~=%{}!]")
+_QUOTED = re.compile(r"""'[^']*'|"[^"$`\\]*\"""")
 
 
 class Volume(msgspec.Struct, frozen=True):
@@ -155,3 +158,13 @@ def split(command: str, option: str) -> Sequence[str]:
     if not words:
         raise UsageError("an empty command", at=option)
     return words
+
+
+def plain(command: str) -> tuple[str, ...]:
+    """The words of a command line that takes no shell to run; () when it does.
+
+    A shell is for what is special outside of quotes, and for `$` and the like in double ones.
+    """
+    if _FOR_A_SHELL.search(_QUOTED.sub("", command)):
+        return ()
+    return tuple(shlex.split(command))

@@ -21,6 +21,7 @@ from careen.profile.strace import Reader
 from careen.record.host import choose_runner, strace_version
 from careen.record.identity import Identity, choose
 from careen.record.invocation import Overrides, health, invocation, split
+from careen.record.mounts import make_points, of_image
 from careen.record.room import room
 from careen.record.sandbox import LAUNCHES, Sandbox, tracing
 from careen.record.session import Session, running
@@ -104,9 +105,12 @@ def record(subject: Subject, request: Request, folder: Path, *, recorded: str) -
     bare = prepared(subject, request)
     started = time.monotonic()
     with furnished(bare, subject, folder) as sandbox, running(sandbox, folder) as session:
-        findings = tuple(_load(session, subject, request))
+        try:
+            findings = tuple(_load(session, subject, request))
+        except GateError as error:
+            raise GateError(f"nothing was recorded: {error}") from error
     observed, readers = Observed(subject.rootfs), []
-    for reader, events in events_of(session):
+    for reader, events in events_of(session, subject.rootfs):
         observed.take(events)
         readers.append(reader)
     run = Run(
@@ -161,7 +165,7 @@ def trial(
     launches = LAUNCHES + bool(shell)
     events: tuple[Event, ...] = ()
     if session is not None:
-        logs = events_of(session, after=launches)
+        logs = events_of(session, subject.rootfs, after=launches)
         events = tuple(event for _, found in logs for event in found)
     return Trial(passed=not message, message=message, events=events)
 
@@ -171,6 +175,7 @@ def furnished(bare: Sandbox, subject: Subject, folder: Path) -> Iterator[Sandbox
     """The sandbox with the image's files in it, for the block."""
     devices = bare.runner == "chroot"
     with room(subject.rootfs, folder, bare.identity, devices=devices) as root:
+        make_points(subject.rootfs, root, bare.process.volumes)
         yield msgspec.structs.replace(bare, root=root)
 
 
@@ -222,9 +227,11 @@ def by_hand(subject: Subject, request: Request, source: str) -> str:
 
 
 def events_of(
-    session: Session, *, after: int = LAUNCHES
+    session: Session, rootfs: Rootfs, *, after: int = LAUNCHES
 ) -> Iterator[tuple[Reader, Iterator[Event]]]:
     """Each log's reader and its events, the application's own log first, once it has ended.
+
+    What lies in a volume is no use of the image.
 
     `after` is how often the application's launcher executes; other programs have one launch.
     """
@@ -233,7 +240,7 @@ def events_of(
         root = str(sandbox.root) if sandbox.runner == "chroot" else ""
         reader = Reader(after=LAUNCHES if i else after, cwd=sandbox.process.cwd, root=root)
         if log.exists():
-            yield reader, _events(reader, log)
+            yield reader, of_image(_events(reader, log), rootfs, sandbox.process.volumes)
 
 
 def _events(reader: Reader, log: Path) -> Iterator[Event]:
@@ -299,7 +306,7 @@ def _failed(what: str, code: int, output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     said = f": {' | '.join(lines[-3:])}" if lines else ""
     how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
-    return f"{what} {how}, so nothing was recorded{said}"
+    return f"{what} {how}{said}"
 
 
 def _is_open(port: int) -> bool:
