@@ -23,8 +23,9 @@ from careen.plan.plan import Options, Plan
 from careen.profile import profile as profiles
 from careen.profile.observed import Event, How, Observed, Run
 from careen.profile.profile import Profile, Scenario
-from careen.record.invocation import plain
-from careen.record.recording import PRIVATE, Request, Subject, Trial, trial
+from careen.record.command import plain
+from careen.record.recording import PRIVATE, Subject, Trial, check, trial
+from careen.record.request import Request
 from careen.rewrite import image as rewriting
 from careen.rewrite.image import Form, Work
 from careen.rootfs.path import Path as ImagePath
@@ -98,6 +99,7 @@ def repair(
     with workflow.opened(source, settings) as found:
         bench = _Bench(found, options, test, settings)
         watch("the source")
+        check(bench.subject(bench.source.rootfs), bench.request)
         origin = bench.run(bench.source.rootfs, "source")
         if not origin.passed:
             raise SourceError(
@@ -153,14 +155,17 @@ class _Bench:
     def drawn(self, profile: Profile) -> Plan:
         return draw.draw(self.source, self.found.bound, profile, self.options)
 
-    def run(self, rootfs: Rootfs, where: str) -> Trial:
-        subject = Subject(
+    def subject(self, rootfs: Rootfs) -> Subject:
+        return Subject(
             config=self.found.image.config,
             rootfs=rootfs,
             facts=self.source.facts,  # users and the like, whatever the plan removes
             image=self.image,
         )
-        return trial(subject, self.request, self.found.scratch / where, shell=self.shell)
+
+    def run(self, rootfs: Rootfs, where: str) -> Trial:
+        folder = self.found.scratch / where
+        return trial(self.subject(rootfs), self.request, folder, shell=self.shell)
 
     def hardened(self, plan: Plan, where: str) -> Trial:
         """The test on the image that the plan makes, read again from its finished bytes."""
@@ -210,11 +215,12 @@ class _Bench:
         """The chosen paths as a scenario: each as it was used on the source."""
         observed = Observed(self.source.rootfs).take(chosen.values())
         command = (self.test.inside,) if self.test.inside else ()
+        exercise = self.test.request.exercise
         run = Run(
             name=title,
             image=self.image,
             command=command,
-            exercise=self.test.request.exercise,
+            exercise=exercise.text if exercise is not None else "",
             tool="careen repair",
             recorded=recorded,
         )
@@ -312,7 +318,7 @@ def _request(scene: Scene, test: Test) -> tuple[Request, dict[str, bytes]]:
         )
         words = (*loader, f"/{PRIVATE}/sh", "-c", test.inside)
     return (
-        replace(test.request, overrides=replace(overrides, entrypoint="", arguments=words)),
+        replace(test.request, overrides=replace(overrides, entrypoint=(), arguments=words)),
         shell,
     )
 

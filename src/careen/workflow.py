@@ -32,6 +32,7 @@ from careen.plan.plan import Options, Plan, Source
 from careen.profile.profile import Image as ProfileImage
 from careen.profile.profile import Profile
 from careen.record import recording
+from careen.record.request import Request
 from careen.rewrite import image as rewriting
 from careen.rewrite.image import Form, Work
 from careen.rootfs import facts
@@ -185,14 +186,14 @@ def blame(
 
 
 def record(
-    source: Reference, request: recording.Request, settings: Settings, *, recorded: str
+    source: Reference, request: Request, settings: Settings, *, recorded: str
 ) -> recording.Recorded:
     """Run the image under strace; what it used. Nothing of the run is left."""
     with opened(source, settings) as found:
         return recording.record(subject(found), request, found.scratch, recorded=recorded)
 
 
-def by_hand(source: Reference, request: recording.Request, settings: Settings) -> str:
+def by_hand(source: Reference, request: Request, settings: Settings) -> str:
     """How to record the same where nothing here can."""
     with opened(source, settings) as found:
         return recording.by_hand(subject(found), request, str(source))

@@ -59,7 +59,7 @@ def test_any_encoding(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_signals_unwind(
     monkeypatch: pytest.MonkeyPatch,
@@ -78,11 +78,16 @@ def test_signals_unwind(
         finally:
             scratch.unlink()
 
-    before = signal.getsignal(number)
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setattr(workflow, "verify", interrupted)
-    assert app.main(["verify", "oci:a"]) == code
-    assert not scratch.exists()
-    assert signal.getsignal(number) is before
+    try:
+        assert app.main(["verify", "oci:a"]) == code
+        assert not scratch.exists()
+        # the process is about to end: a second one must not come between
+        assert {signal.getsignal(one) for one in before} == {signal.SIG_IGN}
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
     assert capsys.readouterr().err == f"careen: stopped by {number.name}\n"
 
 

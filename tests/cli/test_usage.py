@@ -13,6 +13,37 @@ from careen.cli import app
 
 COMMANDS = ("inspect", "squash", "plan", "explain", "harden", "repair", "verify", "diff", "profile")
 
+RUNNING = (
+    "profile record oci:a:1 --scenario x",
+    "repair oci:a:1 -p good.yaml --test true",
+)
+ASKED = [
+    # of every command that runs an image; podman refuses the same
+    ("--volume /a", 2, "--volume: host:image[:ro], not '/a'"),
+    ("--volume /a:", 2, "--volume: host:image[:ro], not '/a:'"),
+    ("--volume :/a", 2, "--volume: host:image[:ro], not ':/a'"),
+    ("--volume /a:b", 2, "--volume: an absolute path below /, not 'b'"),
+    ("--volume /a:/b/..", 2, "--volume: an absolute path below /, not '/b/..'"),
+    ("--volume /a:/b:exec", 2, "--volume: ro or rw, not 'exec'"),
+    ("--volume /a:/b:ro:rw", 2, "--volume: ro or rw, not 'ro:rw'"),
+    ("--volume data:/b", 2, "--volume: 'data' is no path"),
+    ("--workdir app", 2, "--workdir: an absolute path, not 'app'"),
+    ("--user :", 2, "--user: user[:group], not ':'"),
+    ("--user :daemon", 2, "--user: user[:group]"),
+    ("--env =x", 2, "--env: name or name=value, not '=x'"),
+    ("--env-file missing", 4, "missing: no such file"),
+    ("--env-file folder", 4, "folder: cannot be read"),
+    ("--env-file odd.env", 2, "odd.env: line 3: name or name=value, not '=c'"),
+    ("--entrypoint 'x", 2, '--entrypoint: "\'x": no closing quotation'),
+    ("--ready-cmd 'x", 2, '--ready-cmd: "\'x": no closing quotation'),
+    ("--ready-cmd no-such-program", 4, "--ready-cmd: this host has no such program"),
+    ("--ready-port 0", 2, "--ready-port: a port from 1 to 65535"),
+    ("--ready-timeout 0", 2, "--ready-timeout: a number of seconds"),
+    ("--timeout nan", 2, "--timeout: a number of seconds"),
+    ("--settle -1", 2, "--settle: a number of seconds"),
+    ("--network bridge", 2, "private or host"),
+    ("--runner docker", 2, "auto, bubblewrap, chroot or none"),
+]
 WRONG = [
     # command line, exit code, what the line says
     ("", 2, "missing command"),
@@ -88,6 +119,20 @@ WRONG = [
     ("squash a.example/a b.example/b --src-creds u --dest-creds u --password-stdin", 2, "two reg"),
     ("verify oci:a:1 --plan p", 2, "needs --source"),
     ("verify a.example/a --source b.example/b --src-creds u:p", 2, "one login"),
+    *((f"{command} {words}", code, says) for command in RUNNING for words, code, says in ASKED),
+    ("repair oci:a:1 -p good.yaml", 2, "--test or --test-inside"),
+    ("repair oci:a:1 -p good.yaml --test x --test-inside y", 2, "one of them"),
+    ("repair oci:a:1 -p good.yaml --test no-such-program", 4, "this host has no such program"),
+    (
+        "repair oci:a:1 -p good.yaml --test-inside x --ready-port 1",
+        2,
+        "in place of the application",
+    ),
+    ("repair oci:a:1 -p good.yaml --test-inside x --settle 1", 2, "in place of the application"),
+    ("repair oci:a:1 -p good.yaml --test-inside x --runner none", 2, "a test must run"),
+    ("profile record oci:a:1", 2, "--scenario name: missing"),
+    ("profile record oci:a:1 --scenario x --exercise no-such-program", 4, "no such program"),
+    ("profile record oci:a:1 --scenario x --exec 'y", 2, '--exec: "\'y": no closing quotation'),
     ("diff oci:a:1", 2, "missing argument 'b'"),
     ("diff oci:missing:1 oci:a:1", 4, "missing"),
     ("diff a.example/a b.example/b --src-creds u:p", 2, "one login"),
@@ -102,6 +147,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "folder").mkdir()
     (tmp_path / "odd.yaml").write_text("schema: other/v1\n")
     (tmp_path / "plan.json").write_text("{}")
+    (tmp_path / "odd.env").write_text("A=1\n  # no\n=c\n")
     (tmp_path / "good.yaml").write_text(
         "schema: careen.profile/v1\nscenarios:\n  - name: a\n    executed: [/bin/a]\n"
     )

@@ -2,7 +2,7 @@
 
 0 done · 1 failed · 2 wrong usage · 3 a gate or a finding says no
 4 input missing, unreadable or refused · 5 registry, authentication or network
-130/143 stopped by a signal
+129/130/143 stopped by a signal
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ An image is named as containers/image does:
 Every option of a command can be set by a variable: --src-creds is CAREEN_SRC_CREDS; one
 that is repeatable takes several, parted by spaces: CAREEN_KEEP="tzdata /usr/share/zoneinfo".
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate or a finding says no,
-4 input missing or refused, 5 registry or network, 130/143 stopped by a signal.
+4 input missing or refused, 5 registry or network, 129/130/143 stopped by a signal.
 
 Examples:
   careen inspect docker://registry.example/app:1.4
@@ -44,6 +44,7 @@ Examples:
       docker://registry.example/app:1.4-hardened --profile app.careen.yaml
 """
 _FLAGS = re.compile("--((?:src-|dest-)?tls-verify)=(.*)")
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BOOLEANS = {
     **dict.fromkeys(("true", "t", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "f", "0", "no", "off"), False),
@@ -136,11 +137,12 @@ def _plain_flag(word: str) -> str:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """SIGINT and SIGTERM raise inside the block, unless the caller had them ignored.
+    """A signal that stops raises inside the block, unless the caller had it ignored.
 
-    Handlers belong to a process' main thread alone.
+    After that no other is heard: the process cleans up and ends. Handlers belong to a process' main
+    thread alone.
     """
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.getsignal(number) for number in _STOPS}
     if threading.current_thread() is not threading.main_thread():
         former = {}
     for number, handler in former.items():
@@ -148,12 +150,17 @@ def _stoppable() -> Iterator[None]:
             signal.signal(number, _stop)
     try:
         yield
+    except _StoppedError:
+        former = {}
+        raise
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
 
 
 def _stop(number: int, frame: Any) -> NoReturn:
+    for one in _STOPS:  # a second one must not stop the cleaning up
+        signal.signal(one, signal.SIG_IGN)
     raise _StoppedError(number)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -10,6 +10,9 @@ import typer
 from careen.cli import options
 from careen.cli.profile.arguments import Output
 from careen.cli.running import How, What
+
+if TYPE_CHECKING:
+    from careen.record.request import Request
 
 __all__ = ["EXAMPLE", "repair"]
 
@@ -70,15 +73,14 @@ def repair(
 
     The test runs on the source, traced, then on the hardened image. When it fails there,
     what it used on the source and the plan removed comes back, what was looked for in
-    vain first; and again. The result is a difference of profiles, to be reviewed. The
-    exit code is 3 when the test is not green after --rounds.
+    vain first; and again. The result is a difference of profiles, to be reviewed. Exit
+    code 3: not green after --rounds; 4: the test fails on the source itself.
     """
     import datetime
 
     from careen import repair as repairing
     from careen.cli import console, files, images, repair_report
     from careen.cli.choice import chosen
-    from careen.cli.running import request
     from careen.cli.settings import load_profiles, plan_options, settings
     from careen.errors import UsageError
     from careen.profile import profile as profiles
@@ -91,10 +93,8 @@ def repair(
     if tests.rounds < 1:
         raise UsageError(f"1 or more, not {tests.rounds}", at="--rounds")
     image = images.named(source)
-    asked = request(how, what, [], scenario="repair", exercise=tests.test, execs=[])
-    if asked.runner == "none":
-        raise UsageError("runs nothing, and a test must run", at="--runner none")
     drawn_by = plan_options(rules)
+    asked = _request(tests, what, how)
     files.check_writable(output)
     found = repairing.repair(
         image,
@@ -118,6 +118,24 @@ def repair(
         parts = repair_report.repaired_table(found, output, every=common.verbose)
         console.print_table(*parts, color=common.color)
     return 0
+
+
+def _request(tests: Tests, what: What, how: How) -> Request:
+    """What is run; UsageError for what goes with the other of the two kinds of test."""
+    from careen.cli.running import of_host, request
+    from careen.errors import UsageError
+
+    asked = request(how, what, [], scenario="repair", exercise="", execs=[])
+    if asked.runner == "none":
+        raise UsageError("runs nothing, and a test must run", at="--runner none")
+    if not tests.test:
+        if not tests.test_inside.strip():
+            raise UsageError("an empty command", at="--test-inside")
+        if asked.is_served or asked.overrides.entrypoint is not None:
+            problem = "runs in place of the application: no --ready-…, --settle and --entrypoint"
+            raise UsageError(problem, at="--test-inside")
+        return asked
+    return msgspec.structs.replace(asked, exercise=of_host(tests.test, "--test", asked.runner))
 
 
 def _unheard(_: str) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-if TYPE_CHECKING:
-    from careen.record.invocation import Overrides
-    from careen.record.recording import Request
+from careen.errors import SourceError, UsageError
 
-__all__ = ["How", "What", "overrides", "request"]
+if TYPE_CHECKING:
+    from careen.record.command import Command
+    from careen.record.invocation import Overrides
+    from careen.record.request import Request
+
+__all__ = ["How", "What", "of_host", "overrides", "request"]
 
 _WHAT = "What runs"
 _HOW = "How it runs"
+_ESCAPE = "surrogateescape"
+_TINY, _LONG = 0.001, 31_536_000.0  # seconds
 
 
 class What(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,21 +30,22 @@ class What(msgspec.Struct, frozen=True, kw_only=True):
         list[str],
         typer.Option(
             "--env", "-e", metavar="NAME[=VALUE]", rich_help_panel=_WHAT,
-            help="A variable, of this environment without a value; repeatable.",
+            help="A variable, without a value as it is in this environment; NAME* all that begin "
+            "so. Repeatable.",
         ),
     ] = msgspec.field(default_factory=list)  # fmt: skip
     env_file: Annotated[
         list[str],
         typer.Option(
             "--env-file", metavar="FILE", rich_help_panel=_WHAT,
-            help="Variables, one a line; repeatable.",
+            help="Variables, one a line as in --env; # begins a comment. Repeatable.",
         ),
     ] = msgspec.field(default_factory=list)  # fmt: skip
     volume: Annotated[
         list[str],
         typer.Option(
             "--volume", metavar="HOST:IMAGE[:ro]", rich_help_panel=_WHAT,
-            help="A path of this host in the image; repeatable.",
+            help="A path of this host in the image, with :ro for reading only; repeatable.",
         ),
     ] = msgspec.field(default_factory=list)  # fmt: skip
     user: Annotated[
@@ -50,8 +57,11 @@ class What(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""  # fmt: skip
     workdir: Annotated[
         str,
-        typer.Option("--workdir", "-w", metavar="DIR", rich_help_panel=_WHAT, help="Where."),
-    ] = ""
+        typer.Option(
+            "--workdir", "-w", metavar="DIR", rich_help_panel=_WHAT,
+            help="The folder of the image that it starts in.",
+        ),
+    ] = ""  # fmt: skip
     entrypoint: Annotated[
         str | None,
         typer.Option(
@@ -100,6 +110,13 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
             help="Ready when this command of the host succeeds in its network.",
         ),
     ] = ""  # fmt: skip
+    ready_timeout: Annotated[
+        float,
+        typer.Option(
+            "--ready-timeout", metavar="SECONDS", rich_help_panel=_HOW,
+            help="How long it may take until the port or command says so. [default: 60]",
+        ),
+    ] = 60.0  # fmt: skip
     settle: Annotated[
         float | None,
         typer.Option(
@@ -120,24 +137,55 @@ def overrides(what: What, arguments: list[str]) -> Overrides:
     """What the user says instead of the image's config; UsageError for what has no meaning."""
     import os
 
-    from careen.cli import files
+    from careen.record.command import Command
     from careen.record.invocation import Overrides, Volume
 
-    variables = []
-    for name in what.env_file:
-        text = files.read(name, hint="write NAME=VALUE lines there").decode("utf-8", "replace")
-        lines = (line.strip() for line in text.splitlines())
-        variables += [line for line in lines if line and not line.startswith("#")]
-    variables += what.env
-    known = [item for item in variables if "=" in item or item in os.environ]
+    if what.workdir and not what.workdir.startswith("/"):
+        raise UsageError(f"an absolute path, not {what.workdir!r}", at="--workdir")
+    if what.user.startswith(":") or what.user.endswith(":"):
+        raise UsageError(f"USER[:GROUP], not {what.user!r}", at="--user")
+    entrypoint: tuple[str, ...] | None = None if what.entrypoint is None else ()
+    if what.entrypoint:
+        entrypoint = Command.parse(what.entrypoint, "--entrypoint").argv
+    volumes = [Volume.parse(text) for text in what.volume]
     return Overrides(
         arguments=tuple(arguments),
-        entrypoint=what.entrypoint,
-        env=tuple(item if "=" in item else f"{item}={os.environ[item]}" for item in known),
+        entrypoint=entrypoint,
+        env=tuple(_variables(what)),
         user=what.user,
         workdir=what.workdir,
-        volumes=tuple(Volume.parse(text) for text in what.volume),
+        volumes=tuple(
+            msgspec.structs.replace(volume, host=os.path.abspath(volume.host)) for volume in volumes
+        ),
     )
+
+
+def _variables(what: What) -> Iterator[str]:
+    """`NAME=VALUE` of files and then of options, as podman reads them."""
+    from careen.cli import files
+
+    for name in what.env_file:
+        text = files.read(name, hint="write NAME=VALUE lines there").decode("utf-8", _ESCAPE)
+        for number, line in enumerate(text.splitlines(), 1):
+            item = line.lstrip()
+            if item and not item.startswith("#"):
+                yield from _variable(item, f"{name}: line {number}")
+    for item in what.env:
+        yield from _variable(item, "--env")
+
+
+def _variable(item: str, place: str) -> Iterator[str]:
+    import os
+
+    name, equals, _ = item.partition("=")
+    if not name.strip() or "\0" in item:
+        raise UsageError(f"NAME or NAME=VALUE, not {item!r}", at=place)
+    if equals:
+        yield item
+    elif name.endswith("*"):
+        yield from (f"{n}={v}" for n, v in os.environ.items() if n.startswith(name[:-1]))
+    elif name in os.environ:
+        yield f"{name}={os.environ[name]}"
 
 
 def request(
@@ -145,24 +193,44 @@ def request(
 ) -> Request:
     """How to run the image and what to put it through."""
     from careen.cli.choice import chosen
-    from careen.errors import UsageError
+    from careen.record.command import Command
     from careen.record.host import RUNNERS
-    from careen.record.recording import Request
+    from careen.record.request import Request
 
     if how.ready_port is not None and not 0 < how.ready_port < 1 << 16:
         raise UsageError(f"a port from 1 to 65535, not {how.ready_port}", at="--ready-port")
-    if how.timeout <= 0 or (how.settle or 0) < 0:
-        raise UsageError("a number of seconds", at="--timeout" if how.timeout <= 0 else "--settle")
+    _check_seconds("--timeout", how.timeout, least=_TINY)
+    _check_seconds("--ready-timeout", how.ready_timeout, least=_TINY)
+    _check_seconds("--settle", how.settle or 0, least=0)
+    runner = chosen("--runner", how.runner, ("auto", *RUNNERS))
     return Request(
         scenario=scenario,
         overrides=overrides(what, arguments),
-        runner=chosen("--runner", how.runner, ("auto", *RUNNERS)),
+        runner=runner,
         private_network=chosen("--network", how.network, ("private", "host")) == "private",
         read_only=how.read_only,
-        exercise=exercise,
-        execs=tuple(execs),
+        exercise=of_host(exercise, "--exercise", runner) if exercise else None,
+        execs=tuple(Command.parse(text, "--exec") for text in execs),
         ready_port=how.ready_port,
-        ready_command=how.ready_cmd,
+        ready_command=of_host(how.ready_cmd, "--ready-cmd", runner) if how.ready_cmd else None,
+        ready_seconds=how.ready_timeout,
         settle=how.settle,
         seconds=how.timeout,
     )
+
+
+def of_host(text: str, option: str, runner: str) -> Command:
+    """A command whose program this host has; SourceError when it has not, and is to run it."""
+    import shutil
+
+    from careen.record.command import Command
+
+    command = Command.parse(text, option)
+    if runner != "none" and shutil.which(command.argv[0]) is None:
+        raise SourceError(f"this host has no such program: {command.argv[0]}", at=option)
+    return command
+
+
+def _check_seconds(option: str, value: float, *, least: float) -> None:
+    if not least <= value <= _LONG:
+        raise UsageError(f"a number of seconds, not {value:g}", at=option)

@@ -41,7 +41,7 @@ def refused(runner: str) -> str:
     if runner == "none":
         return ""
     if shutil.which("strace") is None:
-        return "strace is not installed"
+        return "strace is not there; install it"
     if not _works([shutil.which("strace") or "strace", "-o", os.devnull, *_NOTHING]):
         return "tracing (ptrace) is not allowed here; in a container, allow SYS_PTRACE"
     return _no_bubblewrap() if runner == "bubblewrap" else _no_chroot()
@@ -62,17 +62,22 @@ _CHROOT = (sys.executable, "-I", "-S", "-c", "import os; os.chroot('/')")
 def _no_bubblewrap() -> str:
     program = shutil.which("bwrap")
     if program is None:
-        return "bubblewrap (bwrap) is not installed"
+        return "bwrap is not there; install bubblewrap"
+    if shutil.which("nsenter") is None:
+        return "nsenter is not there; install util-linux"
     own = () if os.geteuid() == 0 else ("--unshare-user",)
     if not _works([program, *own, *_SANDBOX, "--", *_NOTHING]):
-        return "namespaces are not allowed here (see user.max_user_namespaces, or the container's)"
+        return (
+            "namespaces are not allowed here; see the sysctls user.max_user_namespaces and "
+            "kernel.apparmor_restrict_unprivileged_userns, in a container its seccomp profile"
+        )
     return ""
 
 
 def _no_chroot() -> str:
     if os.geteuid() != 0:
-        return "only root may chroot"
-    return "" if _works(_CHROOT) else "root has no CAP_SYS_CHROOT here"
+        return "only root may chroot; run careen as root"
+    return "" if _works(_CHROOT) else "root has no CAP_SYS_CHROOT here; in a container, add it"
 
 
 @cache

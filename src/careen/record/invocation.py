@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-import signal
-from collections.abc import Mapping, Sequence
+import os
+import posixpath
+from collections.abc import Mapping
 
 import msgspec
 
 from careen.errors import SourceError, UsageError
 from careen.oci.config import PATH, Config, Execution
+from careen.oci.fields import nested
+from careen.record import stop_signal
 from careen.rootfs.facts import Facts
 
-__all__ = ["Invocation", "Overrides", "Volume", "health", "invocation", "plain", "split"]
+__all__ = ["HOSTNAME", "Invocation", "Overrides", "Volume", "health", "invocation", "stop_text"]
+
+HOSTNAME = "careen"
 
 _LAST_ID = (1 << 32) - 2
-_FOR_A_SHELL = re.compile(r"[\n;&|<>()$`\\\"'*?\[\]#~=%{}!]")
-_QUOTED = re.compile(r"""'[^']*'|"[^"$`\\]*\"""")
+_VOLUME = "--volume"
 
 
 class Volume(msgspec.Struct, frozen=True):
@@ -29,22 +31,33 @@ class Volume(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Volume:
-        """From `HOST:IMAGE[:ro|:rw]`; UsageError for anything else."""
-        host, _, rest = text.partition(":")
+        """From `HOST:IMAGE[:ro|rw]`; UsageError for anything else.
+
+        As podman has it, HOST is a path from its first character on: `/…`, `./…` or `../…`.
+        """
+        host, colon, rest = text.partition(":")
         inside, _, mode = rest.partition(":")
-        if not (host.startswith("/") and inside.startswith("/") and mode in ("", "ro", "rw")):
-            raise UsageError(f"HOST:IMAGE[:ro] with absolute paths, not {text!r}", at="--volume")
-        return cls(host, inside, mode == "ro")
+        if not (host and colon and inside):
+            raise UsageError(f"HOST:IMAGE[:ro], not {text!r}", at=_VOLUME)
+        if not host.startswith(("/", "./", "../")) and host not in (".", ".."):
+            problem = f"{host!r} is no path; there are no named volumes, so say /… or ./…"
+            raise UsageError(problem, at=_VOLUME)
+        place = posixpath.normpath(inside).lstrip("/")
+        if not inside.startswith("/") or not place:
+            raise UsageError(f"an absolute path below /, not {inside!r}", at=_VOLUME)
+        if mode not in ("", "ro", "rw"):
+            raise UsageError(f"ro or rw, not {mode!r}", at=_VOLUME)
+        return cls(host, f"/{place}", mode == "ro")
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     """What the user says instead of the image's config; empty or None says nothing.
 
-    `arguments` replace Cmd, as after the image's name in `podman run`; `entrypoint` "" means none.
+    `arguments` replace Cmd, as after the image's name in `podman run`; `entrypoint` () means none.
     """
 
     arguments: tuple[str, ...] = ()
-    entrypoint: str | None = None
+    entrypoint: tuple[str, ...] | None = None
     env: tuple[str, ...] = ()
     user: str = ""
     workdir: str = ""
@@ -65,20 +78,24 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def invocation(config: Config, facts: Facts, overrides: Overrides) -> Invocation:
-    """SourceError when there is nothing to start, or no such user."""
+    """SourceError when there is nothing to start, no such user, or what no program can be given."""
     execution = config.execution
     uid, gid, groups = _user(overrides.user or execution.user, facts)
     argv = _argv(execution, overrides)
     if not argv:
         raise SourceError("the image says not what to start; name a program after --")
+    env = _env(execution, overrides, facts, uid)
+    cwd = overrides.workdir or f"/{execution.working_dir.lstrip('/')}"
+    for text in (*argv, *env, *env.values(), cwd):
+        _check_text(text)
     return Invocation(
         argv=argv,
-        env=_env(execution, overrides, facts, uid),
+        env=env,
         uid=uid,
         gid=gid,
         groups=groups,
-        cwd=overrides.workdir or f"/{execution.working_dir.lstrip('/')}",
-        stop=_stop(config),
+        cwd=cwd,
+        stop=stop_signal.number(stop_text(config)) or stop_signal.TERM,
         volumes=overrides.volumes,
     )
 
@@ -91,20 +108,36 @@ def health(execution: Execution) -> tuple[str, ...]:
     return tuple(test) if kind == "CMD" else ()
 
 
+def stop_text(config: Config) -> str:
+    """StopSignal as the image says it, SIGTERM where it says nothing."""
+    said = nested(config.document, "config").get("StopSignal")
+    return "SIGTERM" if said in (None, "") else str(said)
+
+
 def _argv(execution: Execution, overrides: Overrides) -> tuple[str, ...]:
     """As podman has it: an --entrypoint takes the image's Cmd away as well."""
     if overrides.entrypoint is None:
         return (*execution.entrypoint, *(overrides.arguments or execution.command))
-    return (*shlex.split(overrides.entrypoint), *overrides.arguments)
+    return (*overrides.entrypoint, *overrides.arguments)
 
 
 def _env(execution: Execution, overrides: Overrides, facts: Facts, uid: int) -> dict[str, str]:
     home = next((user.home for user in facts.users if user.uid == uid), "/")
-    env = {"PATH": PATH, "HOME": home or "/", "HOSTNAME": "careen"}
+    env = {"PATH": PATH, "HOME": home or "/", "HOSTNAME": HOSTNAME}
     for item in (*execution.env, *overrides.env):
         name, _, value = item.partition("=")
-        env[name] = value
+        if name:
+            env[name] = value
     return env
+
+
+def _check_text(text: str) -> None:
+    try:
+        raw = os.fsencode(text)
+    except UnicodeEncodeError:
+        raw = b"\0"
+    if b"\0" in raw:
+        raise SourceError(f"the image's config has what no program can be given: {text[:60]!r}")
 
 
 def _user(text: str, facts: Facts) -> tuple[int, int, tuple[int, ...]]:
@@ -137,34 +170,3 @@ def _group(text: str, facts: Facts) -> int:
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and int(text[:11]) <= _LAST_ID
-
-
-def _stop(config: Config) -> int:
-    """StopSignal as Docker writes it: SIGQUIT, QUIT or 3."""
-    inner = config.document.get("config") or {}
-    text = str(inner.get("StopSignal") or "SIGTERM").upper()
-    if text.isascii() and text.isdecimal() and 0 < int(text) < signal.NSIG:
-        return int(text)
-    found = getattr(signal, text if text.startswith("SIG") else f"SIG{text}", None)
-    return int(found) if isinstance(found, signal.Signals) else int(signal.SIGTERM)
-
-
-def split(command: str, option: str) -> Sequence[str]:
-    """The words of a command line; UsageError naming the option for an unclosed quote."""
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise UsageError(f"{command!r}: {error}", at=option) from error
-    if not words:
-        raise UsageError("an empty command", at=option)
-    return words
-
-
-def plain(command: str) -> tuple[str, ...]:
-    """The words of a command line that takes no shell to run; () when it does.
-
-    A shell is for what is special outside of quotes, and for `$` and the like in double ones.
-    """
-    if _FOR_A_SHELL.search(_QUOTED.sub("", command)):
-        return ()
-    return tuple(shlex.split(command))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,10 +17,14 @@ from careen.oci.config import Config
 from careen.profile.observed import Event, Observed, Run
 from careen.profile.schema import Image, Scenario
 from careen.profile.strace import Reader
+from careen.record import places, stop_signal
 from careen.record.host import choose_runner, strace_version
 from careen.record.identity import Identity, choose
-from careen.record.invocation import Overrides, health, invocation, split
+from careen.record.invocation import health, invocation, stop_text
+from careen.record.load import load
 from careen.record.mounts import make_points, of_image
+from careen.record.ports import listens
+from careen.record.request import Request
 from careen.record.room import room
 from careen.record.sandbox import LAUNCHES, Sandbox, tracing
 from careen.record.session import Session, running
@@ -33,46 +36,16 @@ from careen.rootfs.rootfs import Rootfs
 __all__ = [
     "PRIVATE",
     "Recorded",
-    "Request",
     "Subject",
     "Trial",
     "by_hand",
+    "check",
     "events_of",
     "furnished",
     "prepared",
     "record",
     "trial",
 ]
-
-_SETTLE = 2.0  # seconds that an application gets when nothing says how to see that it is ready
-_READY = 60.0  # seconds until it must be ready
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """How to record. `seconds` is the time that an exercise, or a program that ends, may take.
-
-    Without `exercise`, `execs` and anything about readiness, the program itself is the load: it
-    runs to its end.
-    """
-
-    scenario: str
-    overrides: Overrides = Overrides()
-    runner: str = "auto"
-    private_network: bool = True
-    read_only: bool = False
-    exercise: str = ""
-    execs: tuple[str, ...] = ()
-    ready_port: int | None = None
-    ready_command: str = ""
-    settle: float | None = None
-    seconds: float = 600.0
-    revision: str = ""
-
-    @property
-    def is_served(self) -> bool:
-        """Whether the application is to be stopped once the load is over."""
-        waits = self.ready_port is not None or bool(self.ready_command) or self.settle is not None
-        return waits or bool(self.exercise or self.execs)
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,16 +72,17 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 def record(subject: Subject, request: Request, folder: Path, *, recorded: str) -> Recorded:
     """Run the image as asked, below the scratch `folder`; `recorded` is the time to write down.
 
-    GateError when the load fails: what was seen until then is no profile. CareenError when the
-    image cannot be run here, ends too early or never.
+    GateError when the load fails, or the application never gets ready, ends too early or never:
+    what was seen until then is no profile. CareenError when the image cannot be run here.
     """
+    check(subject, request)
     bare = prepared(subject, request)
     started = time.monotonic()
-    with furnished(bare, subject, folder) as sandbox, running(sandbox, folder) as session:
-        try:
-            findings = tuple(_load(session, subject, request))
-        except GateError as error:
-            raise GateError(f"nothing was recorded: {error}") from error
+    try:
+        with furnished(bare, subject, folder) as sandbox, running(sandbox, folder) as session:
+            healthy = load(session, request, health(subject.config.execution))
+    except GateError as error:
+        raise GateError(f"nothing was recorded: {error.message}", at=error.at) from error
     observed, readers = Observed(subject.rootfs), []
     for reader, events in events_of(session, subject.rootfs):
         observed.take(events)
@@ -117,8 +91,8 @@ def record(subject: Subject, request: Request, folder: Path, *, recorded: str) -
         name=request.scenario,
         image=subject.image,
         command=bare.process.argv,
-        exercise=request.exercise,
-        tool=strace_version(),
+        exercise=request.exercise.text if request.exercise is not None else "",
+        tool=_tool(bare.identity),
         recorded=recorded,
         revision=request.revision,
         answered=bare.identity.answered,
@@ -130,8 +104,15 @@ def record(subject: Subject, request: Request, folder: Path, *, recorded: str) -
         seconds=time.monotonic() - started,
         lines=sum(reader.lines for reader in readers),
         unread=sum(reader.unread for reader in readers),
-        findings=findings,
+        findings=tuple(_findings(subject, bare, is_healthy=healthy)),
     )
+
+
+def check(subject: Subject, request: Request) -> None:
+    """SourceError for what the image and the request cannot mean together."""
+    process = invocation(subject.config, subject.facts, request.overrides)
+    rootfs = subject.rootfs
+    places.check(places.settled(process, rootfs), rootfs, request.overrides.workdir)
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +140,7 @@ def trial(
         session, message = None, ""
         try:
             with running(sandbox, folder) as session:
-                tuple(_load(session, subject, request))
+                load(session, request, health(subject.config.execution))
         except CareenError as error:
             message = str(error)
     launches = LAUNCHES + bool(shell)
@@ -175,6 +156,7 @@ def furnished(bare: Sandbox, subject: Subject, folder: Path) -> Iterator[Sandbox
     """The sandbox with the image's files in it, for the block."""
     devices = bare.runner == "chroot"
     with room(subject.rootfs, folder, bare.identity, devices=devices) as root:
+        places.make(bare.process, subject.rootfs, root)
         make_points(subject.rootfs, root, bare.process.volumes)
         yield msgspec.structs.replace(bare, root=root)
 
@@ -191,13 +173,15 @@ def _place(root: Path, files: Mapping[str, bytes]) -> None:
 def prepared(subject: Subject, request: Request) -> Sandbox:
     """How the image would run here, its root not yet made; CareenError when it cannot."""
     process = invocation(subject.config, subject.facts, request.overrides)
+    process = places.settled(process, subject.rootfs)
     runner = cast("Literal['bubblewrap', 'chroot']", choose_runner(request.runner))
     if runner == "chroot" and (process.volumes or request.read_only):
         raise UsageError("--volume and --read-only need mounts, which the chroot runner has not")
     private = request.private_network and runner == "bubblewrap"
-    if not private and request.ready_port is not None and _is_open(request.ready_port):
+    if not private and request.ready_port is not None and listens(request.ready_port):
         raise SourceError(
-            f"port {request.ready_port} is in use on this host, whose network the application gets"
+            f"port {request.ready_port} is in use on this host, whose network the application "
+            "gets; stop what listens there, or have the application listen elsewhere"
         )
     real = Identity(kind="real", uid=process.uid, gid=process.gid)
     return Sandbox(
@@ -248,69 +232,29 @@ def _events(reader: Reader, log: Path) -> Iterator[Event]:
         yield from reader.events(lines)
 
 
-def _load(session: Session, subject: Subject, request: Request) -> Iterator[Finding]:
-    """The whole life of the application, from ready to stopped."""
-    if not request.is_served:
-        if not session.wait(request.seconds):
-            raise CareenError(
-                f"{session.sandbox.process.argv[0]} did not end in {request.seconds:g} seconds; "
-                "say how to load it (--exercise), or how long (--settle)"
-            )
-        if session.process.returncode:
-            raise GateError(_failed("the application", session.process.returncode, session.output))
-        return
-    wait_ready(session, request)
-    for command in request.execs:
-        _passed(session, f"--exec {command!r}", _inside(session, command, request), request)
-    if request.exercise:
-        code = session.outside(split(request.exercise, "--exercise"), request.seconds)
-        _passed(session, "the exercise", code, request)
-    check = health(subject.config.execution)
-    if check and session.inside(check, request.seconds):
+def _tool(identity: Identity) -> str:
+    """`strace 6.1`; with `one id` where all files belonged to the application's own."""
+    return f"{strace_version()}, one id" if identity.kind == "single" else strace_version()
+
+
+def _findings(subject: Subject, bare: Sandbox, *, is_healthy: bool) -> Iterator[Finding]:
+    if not is_healthy:
         yield Finding(
             rule="healthcheck-failed",
             severity="warning",
             message="the image's Healthcheck fails here; what it used is recorded all the same",
         )
-    if session.ended:
-        raise CareenError("the application ended before it was stopped")
-    session.stop()
-
-
-def wait_ready(session: Session, request: Request) -> None:
-    """Until the application is ready, as the request says how to see that."""
-    port, command = request.ready_port, request.ready_command
-    if port is not None:
-        session.wait_until(lambda: session.listens(port), f"it listened on port {port}", _READY)
-    if command:
-        words = split(command, "--ready-cmd")
-        what = f"{command!r} succeeded"
-        session.wait_until(lambda: session.outside(words, _READY) == 0, what, _READY)
-    if port is None and not command:
-        settle = _SETTLE if request.settle is None else request.settle
-        if session.wait(settle):
-            session.wait_until(lambda: False, f"{settle:g} seconds", 0)
-
-
-def _inside(session: Session, command: str, request: Request) -> int:
-    return session.inside(split(command, "--exec"), request.seconds)
-
-
-def _passed(session: Session, what: str, code: int, request: Request) -> None:
-    if code:
-        output = (session.folder / "exercise").read_text(errors="replace")
-        raise GateError(_failed(what, code, output))
-
-
-def _failed(what: str, code: int, output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    said = f": {' | '.join(lines[-3:])}" if lines else ""
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
-    return f"{what} {how}{said}"
-
-
-def _is_open(port: int) -> bool:
-    """Whether something on this host listens there."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    stop = stop_text(subject.config)
+    if stop_signal.number(stop) is None:
+        yield Finding(
+            rule="stop-signal-unknown",
+            severity="note",
+            message=f"the image's StopSignal is no signal: {stop[:60]!r}; SIGTERM ended it here",
+        )
+    if bare.identity.kind == "single":
+        yield Finding(
+            rule="recorded-with-one-id",
+            severity="note",
+            message="every file belonged to the application's own id here, so it may have "
+            "written or read where it is refused elsewhere",
+        )

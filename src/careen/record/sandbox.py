@@ -17,7 +17,7 @@ import msgspec
 
 from careen.profile.strace import CALLS
 from careen.record.identity import Identity
-from careen.record.invocation import Invocation
+from careen.record.invocation import HOSTNAME, Invocation
 
 __all__ = ["LAUNCHES", "Sandbox", "entering", "joining", "starting", "tracing"]
 
@@ -61,7 +61,7 @@ def tracing(log: Path, answered: Sequence[str] = ()) -> list[str]:
     return [
         *("strace", "-f", "-yy", "-s", "4096", "--seccomp-bpf", "--pidns-translation"),
         *("-e", f"trace={calls}"),
-        *(*answers, "-e", "signal=none", "-qq", "-o", str(log), "--"),
+        *(*answers, "-e", "signal=none", "-q", "-o", str(log), "--"),
     ]
 
 
@@ -75,10 +75,10 @@ def starting(sandbox: Sandbox, *, info: int, block: int) -> list[str]:
     wait = ("--userns-block-fd", str(block)) if sandbox.identity.kind == "mapped" else ()
     process = sandbox.process
     return [
-        *("bwrap", *_files(sandbox), "--proc", "/proc", "--dev", "/dev"),
+        *("bwrap", *_files(sandbox)),
         *("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"),
         *(("--unshare-net",) if sandbox.private_network else ()),
-        *(*_identity(sandbox.identity), "--hostname", process.env["HOSTNAME"], *wait),
+        *(*_identity(sandbox.identity), "--hostname", HOSTNAME, *wait),
         *("--die-with-parent", "--new-session", "--as-pid-1", "--info-fd", str(info)),
         *("--clearenv", *(word for pair in process.env.items() for word in ("--setenv", *pair))),
         *("--chdir", process.cwd, "--", *process.argv),
@@ -116,6 +116,7 @@ def _files(sandbox: Sandbox) -> list[str]:
         for folder in _MEMORY:
             if (sandbox.root / folder[1:]).is_dir():
                 words += ["--tmpfs", folder]
+    words += ["--proc", "/proc", "--dev", "/dev"]
     for volume in sandbox.process.volumes:
         words += ["--ro-bind" if volume.read_only else "--bind", volume.host, volume.inside]
     return words

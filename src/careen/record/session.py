@@ -6,27 +6,42 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from careen.errors import CareenError
+from careen.errors import CareenError, GateError
+from careen.record.command import Command
 from careen.record.identity import map_ids
+from careen.record.programs import (
+    STEP,
+    Program,
+    end,
+    found,
+    is_gone,
+    kill,
+    uninterrupted,
+    until,
+)
 from careen.record.sandbox import Sandbox, entering, joining, starting, tracing
 
 __all__ = ["Session", "running"]
 
-_LISTEN = "0A"  # a socket's state in /proc/net/tcp
-_STEP = 0.05  # seconds between two looks
 _GET_OWNER = 0xB701  # NS_GET_USERNS, of linux/nsfs.h
 _GRACE = 10.0  # seconds from the stop signal to SIGKILL, as runtimes give
+_FIRST = re.compile(rb"(\d+) ")
+_LAST = rb"^%d +\+\+\+ (?:exited with (\d+)|killed by (SIG\w+))"
 
 
 class Session:
-    """`pid` is the application's own, as the host counts. `logs` are strace's, one a program."""
+    """`pid` is the application's own, as the host counts. `logs` are strace's, one a program.
+
+    `beside` are the straces of programs that have ended and left others to go on.
+    """
 
     def __init__(self, sandbox: Sandbox, folder: Path, process: subprocess.Popen[bytes]) -> None:
         self.sandbox = sandbox
@@ -34,66 +49,80 @@ class Session:
         self.process = process
         self.pid = 0
         self.logs: list[Path] = []
+        self.beside: list[subprocess.Popen[bytes]] = []
 
     @property
     def ended(self) -> bool:
-        """Whether the application is gone."""
-        return self.process.poll() is not None
+        """Whether the application is gone; what it left behind may still be there."""
+        return self.process.poll() is not None or bool(self.pid and is_gone(self.pid))
 
     @property
     def output(self) -> str:
         """What the application printed so far, on both streams."""
         return (self.folder / "output").read_text(errors="replace")
 
-    def listens(self, port: int) -> bool:
-        """Whether something in the application's network listens on a TCP port."""
-        for family in ("tcp", "tcp6"):
-            with contextlib.suppress(OSError):
-                rows = Path(f"/proc/{self.pid}/net/{family}").read_text().splitlines()[1:]
-                for row in rows:
-                    _, local, _, state, *_ = row.split()
-                    if state == _LISTEN and int(local.rpartition(":")[2], 16) == port:
-                        return True
-        return False
+    @property
+    def said(self) -> str:
+        """What commands beside it printed so far."""
+        path = self.folder / "commands"
+        return path.read_text(errors="replace") if path.exists() else ""
 
-    def wait_until(self, ready: Callable[[], bool], what: str, seconds: float) -> None:
-        """CareenError when the application ends or the time is over before `ready` says yes."""
+    def wait_until(self, ready: Callable[[float], bool], what: str, seconds: float) -> None:
+        """GateError when the application ends or the time is over before `ready` says yes.
+
+        `ready` is given the seconds that are left.
+        """
         deadline = time.monotonic() + seconds
-        while not ready():
+        while not ready(max(STEP, deadline - time.monotonic())):
             if self.ended:
-                raise CareenError(f"the application ended before {what}: {self._last_words()}")
+                early = f"the application ended before it was ready ({what})"
+                raise GateError(f"{early}; {self.last_words}")
             if time.monotonic() > deadline:
-                raise CareenError(f"not after {seconds:g} seconds: {what}; {self._last_words()}")
-            time.sleep(_STEP)
+                late = f"the application was not ready after {seconds:g} seconds ({what})"
+                raise GateError(f"{late}; {self.last_words}; --ready-timeout gives it more")
+            time.sleep(STEP)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the application's own end; False when the time is over before."""
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        """Wait for the application's own end; False when the time is over before.
+
+        What it left behind ends with it, as in a container.
+        """
+        if not until(lambda: self.ended, seconds):
             return False
+        self.close()
         return True
 
-    def outside(self, argv: Sequence[str], seconds: float) -> int:
+    def outside(self, command: Command, seconds: float) -> int | None:
         """Run a program with the host's files in the application's network; its exit code.
 
-        CareenError when it cannot start or does not end in time.
+        None when it does not end in time, SourceError when it cannot start.
         """
-        with self._owner() as owner:
-            command = [*joining(self.sandbox, self.pid, owner), *argv]
-            return _run(command, seconds, self.folder / "exercise", keep=[owner])
+        with self._owner() as owner, open(self.folder / "commands", "ab") as output:
+            argv = [*joining(self.sandbox, self.pid, owner), *command.argv]
+            with _started(Program(argv=argv, output=output, keep=[owner])) as (process, _):
+                _ends(process, seconds)
+                return process.returncode
 
-    def inside(self, argv: Sequence[str], seconds: float) -> int:
-        """Run a program with the image's files beside the application, traced; its exit code."""
+    def inside(self, argv: tuple[str, ...], seconds: float) -> int | None:
+        """Run a program with the image's files beside the application, traced; its exit code.
+
+        None when it does not end in time. What it leaves behind goes on, traced, until the end.
+        """
         log = self.folder / f"strace-{len(self.logs)}"
         self.logs.append(log)
         traced = tracing(log, self.sandbox.identity.answered)
-        with self._owner() as owner:
+        with self._owner() as owner, open(self.folder / "commands", "ab") as output:
             launched = entering(self.sandbox, self.pid, owner, argv)
             # the environment is the image's: its PATH would hide strace and the launcher
-            command = [_found(traced[0]), *traced[1:], _found(launched[0]), *launched[1:]]
+            command = [found(traced[0]), *traced[1:], found(launched[0]), *launched[1:]]
             env = dict(self.sandbox.process.env)
-            return _run(command, seconds, self.folder / "exercise", keep=[owner], env=env)
+            program = Program(argv=command, output=output, keep=[owner], env=env)
+            with _started(program) as (process, stays):
+                if not until(lambda: _code(process, log) is not None, seconds):
+                    return None
+                self.beside.append(process)
+                stays()
+                return _code(process, log)
 
     @contextlib.contextmanager
     def _owner(self) -> Iterator[int]:
@@ -107,8 +136,8 @@ class Session:
                 stack.callback(os.close, handle)
                 owner = fcntl.ioctl(handle, _GET_OWNER)
             except OSError as error:
-                if self.ended or not Path(f"/proc/{self.pid}").exists():
-                    raise CareenError(f"the application ended: {self._last_words()}") from error
+                if self.ended:
+                    raise GateError(f"the application ended; {self.last_words}") from error
                 owner = os.open(f"/proc/{self.pid}/ns/user", os.O_RDONLY)
             stack.callback(os.close, owner)
             yield owner
@@ -119,28 +148,41 @@ class Session:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, self.sandbox.process.stop)
         if not self.wait(_GRACE):
-            self._kill()
+            self.close()
 
     def close(self) -> None:
-        """Whatever happened: no process stays."""
-        if not self.ended:
-            self._kill()
-        if self.sandbox.runner == "chroot":
-            _kill_below(self.sandbox.root)
+        """Whatever happened: no process stays.
 
-    def _kill(self) -> None:
-        """The application first, so that its launcher and strace can end by themselves."""
-        with contextlib.suppress(ProcessLookupError):
-            if self.pid:
-                os.kill(self.pid, signal.SIGKILL)
-        if not self.pid or not self.wait(_GRACE):
+        The application first, so that its launcher and strace can end by themselves.
+        """
+        if not self.ended and self.pid:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+                os.kill(self.pid, signal.SIGKILL)
+        straces = [self.process, *self.beside]
+        tracers = [one.pid for one in straces if one.poll() is None]
+        if self.sandbox.runner == "chroot":
+            kill(_GRACE, root=self.sandbox.root, tracers=tracers)
+        for process in straces:
+            if not self.pid or not _ends(process, _GRACE):
+                end(process)
+        if self.sandbox.runner == "chroot":  # who was not in it yet, or not traced any more
+            kill(_GRACE, root=self.sandbox.root, tracers=[])
 
-    def _last_words(self) -> str:
+    @property
+    def last_words(self) -> str:
+        """The end of what the application printed, on one line."""
         lines = [line.strip() for line in self.output.splitlines() if line.strip()]
-        return f"it said {' | '.join(lines[-3:])!r}" if lines else "it said nothing"
+        return f"it said {' | '.join(lines[-3:])[-500:]!r}" if lines else "it said nothing"
+
+
+@contextlib.contextmanager
+def _started(program: Program) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], object]]]:
+    """A program for the block, of whose process group nothing stays, unless the block says so."""
+    with contextlib.ExitStack() as stack:
+        with uninterrupted():
+            process = program.start()
+            stack.callback(end, process)
+        yield process, stack.pop_all
 
 
 @contextlib.contextmanager
@@ -154,33 +196,24 @@ def running(sandbox: Sandbox, folder: Path) -> Iterator[Session]:
         *tracing(log, answered),
         *starting(sandbox, info=info_write, block=block_read),
     ]
-    with open(folder / "output", "wb") as output, open(info_read, "rb", buffering=0) as info:
+    with contextlib.ExitStack() as stack:
+        info = stack.enter_context(open(info_read, "rb", buffering=0))
+        output = stack.enter_context(open(folder / "output", "wb"))
         os.fchmod(output.fileno(), 0o666)  # the application may open it again as /dev/stdout
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[info_write, block_read],
-                start_new_session=True,
-            )
-        finally:
-            os.close(info_write)
-            os.close(block_read)
-        session = Session(sandbox, folder, process)
+        with uninterrupted():
+            try:
+                program = Program(argv=command, output=output, keep=[info_write, block_read])
+                session = Session(sandbox, folder, program.start())
+            finally:
+                os.close(info_write)
+                os.close(block_read)
+            stack.callback(session.close)
         session.logs.append(log)
-        try:
+        with _closed(block_write):  # which lets it go on
             session.pid = _told(info, session)
             if sandbox.identity.kind == "mapped":
                 map_ids(sandbox.identity, session.pid)
-            os.close(block_write)
-            block_write = -1
-            yield session
-        finally:
-            if block_write >= 0:
-                os.close(block_write)
-            session.close()
+        yield session
 
 
 def _told(info: IO[bytes], session: Session) -> int:
@@ -189,72 +222,54 @@ def _told(info: IO[bytes], session: Session) -> int:
     while not told.rstrip().endswith(b"}"):
         more = info.read(4096)
         if not more:
-            session.process.wait(_GRACE)
+            session.close()
             raise CareenError(f"the application does not start: {session.output.strip()[-500:]}")
         told += more
     return int(json.loads(told)["child-pid"])
 
 
-def _found(program: str) -> str:
-    """The host's program, whatever PATH the command itself will see."""
-    for folder in os.get_exec_path():
-        path = os.path.join(folder, program)
-        if os.access(path, os.X_OK):
-            return path
-    return program
-
-
-def _run(
-    argv: Sequence[str],
-    seconds: float,
-    output: Path,
-    *,
-    keep: Sequence[int],
-    env: dict[str, str] | None = None,
-) -> int:
-    """A program in a process group of its own, of which nothing stays; its exit code."""
-    with open(output, "ab") as log:
-        try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=env,
-                pass_fds=keep,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise CareenError(f"{argv[0]} does not start: {error.strerror}") from error
-        try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise CareenError(f"{' '.join(argv)} did not end in {seconds:g} seconds") from None
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _kill_below(root: Path) -> None:
-    """Every process whose root is in the chroot, until there is none: they may fork meanwhile."""
-    deadline = time.monotonic() + _GRACE
-    while time.monotonic() < deadline:
-        found = [pid for pid in _processes() if f"{_root(pid)}/".startswith(f"{root}/")]
-        if not found:
-            return
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(_STEP)
-
-
-def _processes() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def _root(pid: int) -> str:
+@contextlib.contextmanager
+def _closed(handle: int) -> Iterator[None]:
     try:
-        return os.readlink(f"/proc/{pid}/root")
+        yield
+    finally:
+        os.close(handle)
+
+
+def _launcher(log: Path) -> int:
+    """The process that a log begins with, 0 when there is none yet."""
+    try:
+        with log.open("rb") as lines:
+            first = _FIRST.match(lines.readline(64))
     except OSError:
-        return ""
+        return 0
+    return int(first[1]) if first is not None else 0
+
+
+def _exit_code(log: Path) -> int | None:
+    """Of the process that a log begins with, negative for a signal; None before it has ended."""
+    pid = _launcher(log)
+    if not pid or not is_gone(pid):
+        return None
+    last = re.compile(_LAST % pid)
+    with log.open("rb") as lines:
+        for line in lines:
+            found = last.match(line)
+            if found is not None:
+                return int(found[1]) if found[1] else -_signal(found[2].decode())
+    return None
+
+
+def _code(process: subprocess.Popen[bytes], log: Path) -> int | None:
+    """Of a program under strace, also while others that it left go on; None before its end."""
+    code = process.poll()
+    return _exit_code(log) if code is None else code
+
+
+def _signal(name: str) -> int:
+    found = signal.Signals.__members__.get(name)
+    return int(found) if found is not None else int(signal.SIGKILL)
+
+
+def _ends(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    return until(lambda: process.poll() is not None, seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -10,6 +10,9 @@ import typer
 from careen.cli import options
 from careen.cli.profile.arguments import Output
 from careen.cli.running import How, What
+
+if TYPE_CHECKING:
+    from careen.record.request import Request
 
 __all__ = ["EXAMPLE", "record"]
 
@@ -73,8 +76,10 @@ def record(
     """Run an image under strace and write down what it used.
 
     Without a daemon, and without root: in bubblewrap, or as root in a chroot. Its load is
-    --exercise, --exec, or the program itself, which then runs to its end. The exit code
-    is 3, and nothing is written, when the load fails.
+    --exercise, --exec, or the program itself, which then runs to its end. Exit code 3, and
+    nothing written: the load fails, or the application never gets ready, ends too early,
+    or does not end. Where only one id is at hand, as an ordinary user's, all files are the
+    application's own, and it may write what elsewhere is refused; the profile says so.
     """
     import datetime
 
@@ -82,26 +87,12 @@ def record(
     from careen.cli import console, files, images
     from careen.cli.choice import chosen
     from careen.cli.profile import importing, report
-    from careen.cli.running import request
     from careen.cli.settings import settings
-    from careen.errors import UsageError
     from careen.profile import profile as profiles
 
     as_json = chosen("--format", common.format, ("table", "json")) == "json"
-    if not load.scenario:
-        raise UsageError("missing; say what this run is of, as load-test", at="--scenario NAME")
     image = images.named(source)
-    asked = msgspec.structs.replace(
-        request(
-            how,
-            what,
-            arguments or [],
-            scenario=load.scenario,
-            exercise=load.exercise,
-            execs=load.execs,
-        ),
-        revision=load.revision,
-    )
+    asked = _request(load, what, how, arguments or [])
     ways = settings(common, registry, image)
     if asked.runner == "none":
         console.print_bytes(workflow.by_hand(image, asked, ways).encode("utf-8", "replace"))
@@ -112,6 +103,8 @@ def record(
     found = workflow.record(image, asked, ways, recorded=now)
     raw = importing.extended(before, found.scenario, (), "record", output)
     if output is None:
+        for line in () if common.quiet else report.doubts((), found.findings):
+            console.warn(line)
         console.print_bytes(raw)
         return 0
     files.replace(output, raw)
@@ -121,3 +114,21 @@ def record(
     else:
         console.print_table(*report.record_table(output, digest, found), color=common.color)
     return 0
+
+
+def _request(load: Load, what: What, how: How, arguments: list[str]) -> Request:
+    """What is run; UsageError without a scenario's name."""
+    from careen.cli.running import request
+    from careen.errors import UsageError
+
+    if not load.scenario:
+        raise UsageError("missing; say what this run is of, as load-test", at="--scenario NAME")
+    asked = request(
+        how,
+        what,
+        arguments,
+        scenario=load.scenario,
+        exercise=load.exercise,
+        execs=load.execs,
+    )
+    return msgspec.structs.replace(asked, revision=load.revision)
