@@ -198,7 +198,9 @@ def by_hand(subject: Subject, request: Request, source: str) -> str:
     """The commands that record the same inside the image's own job, where nothing here can."""
     process = invocation(subject.config, subject.facts, request.overrides)
     log = f"{request.scenario}.strace"
-    traced = shlex.join([*tracing(Path(log)), *process.argv])
+    strace, *words = tracing(Path(log))
+    # detached, so that the container's own stop signal reaches the application
+    traced = shlex.join([strace, "-D", *words, *process.argv])
     imported = shlex.join(
         ["careen", "profile", "import", "strace", log, "--scenario", request.scenario]
     )
