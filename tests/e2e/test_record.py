@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import pytest
 from fixtures.build import build
 
 from careen.profile import profile as profiles
+from tests import tiny
 from tests.e2e.hardened import CAREEN, careen
 from tests.e2e.support import SUITE, check_flask, check_nginx, check_redis, running, unpack
 from tests.judges import ROOT_ONLY
@@ -210,11 +214,23 @@ def test_what_the_host_lacks_is_said(folder: Path) -> None:
 
 
 def test_the_runner_that_runs_nothing_says_how(folder: Path) -> None:
-    done = careen(
-        "profile", "record", str(build("nginx")), "--scenario", "x", "--runner", "none", "-q"
-    )
+    """Its lines are run as they are, and the program is stopped as a container's would be."""
+    image = tiny.image(folder, Cmd=["await", "15"])
+    done = careen("profile", "record", image, "--scenario", "x", "--runner", "none", "-q")
     assert done.returncode == 0
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("#")]
-    assert lines[0].startswith("strace -f -yy")
-    assert lines[0].endswith("-- nginx -g 'daemon off;'")
-    assert lines[1].startswith("careen profile import strace x.strace --scenario x --image oci:")
+    traced, imported = (line for line in done.stdout.splitlines() if not line.startswith("#"))
+    layer = ["--bind", "/", "/", "--tmpfs", "/usr/bin", "--dev", "/dev", "--proc", "/proc"]
+    for program, place in ((shutil.which("strace"), "strace"), (f"{folder}/app", "app")):
+        layer += ["--ro-bind", str(program), f"/usr/bin/{place}"]
+    with subprocess.Popen(["bwrap", *layer, "--", *shlex.split(traced)], cwd=folder) as process:
+        log = folder / "x.strace"
+        while not log.exists() or not log.read_bytes():
+            assert process.poll() is None
+        time.sleep(0.3)  # until it listens to signals
+        os.kill(int(log.read_text().split()[0]), signal.SIGTERM)
+        assert process.wait(30) == 0
+    command = [CAREEN, *shlex.split(imported)[1:]]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (scenario,) = profiles.load((folder / "x.careen.yaml").read_bytes(), place="p").scenarios
+    assert scenario.executed == ("/bin/app",)
