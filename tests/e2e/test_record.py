@@ -146,12 +146,16 @@ def test_the_chroot_runner(name: str, folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_scenario_takes_the_place_of_one_of_its_name(folder: Path) -> None:
-    profile = folder / "app.yaml"
-    record("nginx", profile)
-    record("nginx", profile, "--scenario", "other")
-    record("nginx", profile)
+    profile, image = folder / "app.yaml", tiny.image(folder)
+    for scenario, path in (("load", "passwd"), ("other", "passwd"), ("load", "group")):
+        done = careen(
+            "profile", "record", image, "-o", str(profile), "--scenario", scenario, "-q",
+            "--", "read", f"/etc/{path}",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
     found = profiles.load(profile.read_bytes(), place="p")
-    assert [scenario.name for scenario in found.scenarios] == ["load", "other"]
+    used = [(scenario.name, scenario.opened) for scenario in found.scenarios]
+    assert used == [("load", ("/etc/group",)), ("other", ("/etc/passwd",))]
 
 
 def test_a_program_that_ends_is_its_own_load(folder: Path) -> None:
@@ -177,7 +181,7 @@ WRONG = {
     "no such exercise": (("--exercise", "/no/such"), 4, "has no such program: /no/such"),
     "no such user": (("--user", "nobody-here", "--settle", "1"), 4, "no user 'nobody-here'"),
     "no name": (("--scenario", "", "--settle", "1"), 2, "--scenario NAME"),
-    "it ends at once": (("--settle", "1", "--entrypoint", "/usr/bin/true"), 3, "ended before"),
+    "it ends at once": (("--settle", "1", "--", "exit", "0"), 3, "ended before"),
     "it cannot start": (("--settle", "1", "--entrypoint", "/no/such"), 3, "/no/such"),
 }
 
@@ -186,7 +190,7 @@ WRONG = {
 def test_what_fails_is_one_line_and_no_profile(what: str, folder: Path) -> None:
     options, code, message = WRONG[what]
     done = careen(
-        "profile", "record", str(build("nginx")), "-o", str(folder / "p.yaml"),
+        "profile", "record", tiny.image(folder), "-o", str(folder / "p.yaml"),
         "--scenario", "x", "-q", *options,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
@@ -198,7 +202,7 @@ def test_what_fails_is_one_line_and_no_profile(what: str, folder: Path) -> None:
 def test_what_the_host_lacks_is_said(folder: Path) -> None:
     empty = folder / "bin"
     empty.mkdir()
-    options = ("profile", "record", str(build("nginx")), "--scenario", "x", "-q")
+    options = ("profile", "record", tiny.image(folder), "--scenario", "x", "-q")
     done = careen(*options, PATH=str(empty))
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
