@@ -4,7 +4,8 @@ VENV := .venv
 STAMP := $(VENV)/.made
 PYTHON = $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-WORKERS ?= auto
+# One more than cores, as many tests wait for an application or a disk.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 
 # What the tests and the demonstration run beside Python: image tools as judges, a registry, sandboxes.
 PACKAGES := apache2-utils attr bubblewrap ca-certificates db-util debian-archive-keyring docker-registry gcc gpg \
@@ -57,7 +58,7 @@ lint: $(STAMP)
 # Built before, so that no test's time limit is spent on it.
 test: lint
 	@$(VENV)/bin/python -m fixtures.build redis nginx flask >/dev/null
-	@$(VENV)/bin/python -m pytest --numprocesses=$(WORKERS)
+	@$(VENV)/bin/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 
 bench: $(STAMP)
 	@$(VENV)/bin/python -m bench
