@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from careen.profile.observed import Event, Observed, Run
 from careen.profile.strace import CALLS, Reader
+from careen.rootfs.path import normal
 from tests.builders import Lnk, Reg
 from tests.rootfs.hand_made import rootfs
 
@@ -104,7 +105,98 @@ ROWS: dict[str, tuple[list[str], list[tuple[str, ...]]]] = {
             '7 rename("/a", "/b") = 0',
             '7 symlinkat("/c", AT_FDCWD</>, "/d") = 0',
         ],
-        [("made", "/a", "/a"), ("made", "/a"), ("made", "/b"), ("made", "/c"), ("made", "/d")],
+        [
+            ("made", "/a", "/a"),
+            ("examined", "/a"),
+            ("made", "/b"),
+            ("made", "/c"),
+            ("made", "/d"),
+        ],
+    ),
+    "what is renamed or linked must be there, and what is changed": (
+        [
+            '7 rename("/etc/app.default", "/etc/app.conf") = 0',
+            '7 linkat(3</srv>, "x", AT_FDCWD</>, "/y", 0) = 0',
+            '7 renameat2(AT_FDCWD</srv>, "gone", AT_FDCWD</>, "/z", 0) = -1 ENOENT (No such file)',
+            '7 fchmodat(AT_FDCWD</>, "/etc/key", 0600) = 0',
+            '7 lchown("/etc/link", 33, 33) = 0',
+            '7 truncate("/var/lib/app/db", 0) = 0',
+            '7 utimensat(AT_FDCWD</>, "/var/lib/app/stamp", NULL, 0) = 0',
+        ],
+        [
+            ("examined", "/etc/app.default"),
+            ("made", "/etc/app.conf"),
+            ("examined", "/srv/x"),
+            ("made", "/y"),
+            ("missing", "/srv/gone"),
+            ("made", "/z"),
+            ("examined", "/etc/key"),
+            ("examined", "/etc/link"),
+            ("examined", "/var/lib/app/db"),
+            ("examined", "/var/lib/app/stamp"),
+        ],
+    ),
+    "failures that say that it is there": (
+        [
+            '7 readlink("/a", 0x7ffc, 1023) = -1 EINVAL (Invalid argument)',
+            '7 getxattr("/b", "user.x", 0x1, 255) = -1 ENODATA (No data available)',
+            '7 mkdir("/c", 0777) = -1 EEXIST (File exists)',
+            '7 symlink("/x", "/d") = -1 EEXIST (File exists)',
+        ],
+        [
+            ("examined", "/a"),
+            ("examined", "/b"),
+            ("examined", "/c"),
+            ("made", "/x"),
+            ("made", "/d"),
+        ],
+    ),
+    "a thread that executes": (
+        [
+            '7 execve("/a", ["a"], 0x1 /* 1 var */) = 0',
+            "7 clone3({flags=CLONE_VM|CLONE_FS|CLONE_THREAD}, 88) = 8",
+            '8 execve("/b", ["b"], 0x1 /* 1 var */ <pid changed to 7 ...>',
+            "7 +++ superseded by execve in pid 8 +++",
+            "7 <... execve resumed>)             = -1 (errno 18446744073709551595)",
+            '7 stat("/x", {}) = 0',
+        ],
+        [("executed", "/a"), ("executed", "/b"), ("examined", "/x")],
+    ),
+    "threads go together, also one that is heard of before its birth is told": (
+        [
+            "7 clone3({flags=CLONE_VM|CLONE_FS|CLONE_THREAD}, 88) = 8",
+            "7 clone3({flags=CLONE_VM|CLONE_FS|CLONE_THREAD} <unfinished ...>",
+            '9 access("x", R_OK) = 0',
+            "7 <... clone3 resumed>, 88) = 9",
+            '7 chdir("/srv") = 0',
+            '8 access("y", R_OK) = 0',
+            '9 access("z", R_OK) = 0',
+        ],
+        [("examined", "/x"), ("examined", "/srv"), ("examined", "/srv/y"), ("examined", "/srv/z")],
+    ),
+    "a number that is given again": (
+        [
+            "7 clone(child_stack=NULL, flags=SIGCHLD) = 8",
+            '8 chdir("/old") = 0',
+            "8 +++ exited with 0 +++",
+            "7 clone(child_stack=NULL, flags=SIGCHLD) = 8",
+            '8 access("x", R_OK) = 0',
+        ],
+        [("examined", "/old"), ("examined", "/x")],
+    ),
+    "flags are flags, not words in a name": (
+        [
+            '7 openat(AT_FDCWD</>, "/O_CREATO_TRUNC", O_RDONLY) = 3</O_CREATO_TRUNC>',
+            '7 openat(AT_FDCWD</>, "/a = b", O_RDONLY) = 3</a = b>',
+            '7 openat(AT_FDCWD</>, "/a = 5", O_RDONLY) = 3</a = 5>',
+            '7 openat(AT_FDCWD</>, "/dev/null", O_RDONLY) = 3</dev/null<char 1:3>>',
+        ],
+        [
+            ("opened", "/O_CREATO_TRUNC", "/O_CREATO_TRUNC"),
+            ("opened", "/a = b", "/a = b"),
+            ("opened", "/a = 5", "/a = 5"),
+            ("opened", "/dev/null", "/dev/null<char 1:3"),
+        ],
     ),
     "what is appended to is opened": (
         ['7 openat(AT_FDCWD</>, "/a", O_WRONLY|O_CREAT|O_APPEND, 0644) = 3</a>'],
@@ -178,6 +270,26 @@ def test_what_a_launcher_does_is_no_use() -> None:
 def test_paths_below_a_chroot_are_the_images() -> None:
     line = '7 openat(AT_FDCWD</scratch/root/srv>, "x", O_RDONLY) = 3</scratch/root/srv/x>'
     assert read(line, root="/scratch/root") == [("opened", "/srv/x", "/srv/x")]
+
+
+@pytest.mark.parametrize(
+    ("line", "follows"),
+    [
+        ('7 execve("/usr/bin/python3", ["python3", "os.O_NOFOLLOW"], 0x1 /* 1 var */) = 0', True),
+        ('7 stat("/NOFOLLOW", {}) = 0', True),
+        ('7 newfstatat(AT_FDCWD</>, "/a", {}, AT_SYMLINK_NOFOLLOW) = 0', False),
+        ('7 lchown("/a", 1, 1) = 0', False),
+    ],
+)
+def test_whether_a_link_is_followed(line: str, *, follows: bool) -> None:
+    assert [event.follows for event in Reader().events([f"{line}\n".encode()])] == [follows]
+
+
+def test_a_process_that_goes_up_and_down_for_ever_stays_within_a_path() -> None:
+    lines = [b'7 chdir("..") = 0\n', b'7 chdir("srv") = 0\n'] * 10_000
+    paths = [event.path for event in Reader().events([*lines, b'7 access("x", R_OK) = 0\n'])]
+    assert max(map(len, paths)) < 5000
+    assert normal(paths[-1]) == "srv/x"
 
 
 def test_who_used_it() -> None:

@@ -27,6 +27,10 @@ _EXAMINES = frozenset(
         *(b"access", b"faccessat", b"faccessat2", b"readlink", b"readlinkat", b"chdir", b"chroot"),
         *(b"statfs", b"statfs64", b"getxattr", b"lgetxattr", b"listxattr", b"llistxattr"),
         *(b"inotify_add_watch", b"name_to_handle_at", b"quotactl", b"fanotify_mark"),
+        # what changes a file that is there, and fails without it
+        *(b"chmod", b"fchmodat", b"fchmodat2", b"chown", b"lchown", b"fchownat", b"chown32"),
+        *(b"lchown32", b"truncate", b"truncate64", b"utime", b"utimes", b"utimensat"),
+        *(b"futimesat", b"setxattr", b"lsetxattr", b"removexattr", b"lremovexattr"),
     ]
 )
 _MAKES = frozenset(
@@ -35,9 +39,13 @@ _MAKES = frozenset(
         *(b"rename", b"renameat", b"renameat2", b"unlink", b"unlinkat", b"rmdir"),
     ]
 )
+_TAKES = frozenset(
+    [b"link", b"linkat", b"rename", b"renameat", b"renameat2"]
+)  # a file that is there
 _BIRTHS = frozenset([b"clone", b"clone3", b"fork", b"vfork"])
 _NEVER_FOLLOW = _MAKES | {b"lstat", b"lstat64", b"readlink", b"readlinkat"}
-_NEVER_FOLLOW |= {b"lgetxattr", b"llistxattr"}
+_NEVER_FOLLOW |= {b"lgetxattr", b"llistxattr", b"lsetxattr", b"lremovexattr"}
+_NEVER_FOLLOW |= {b"lchown", b"lchown32"}
 _KINDS: dict[bytes, How] = {
     **dict.fromkeys(_EXECUTES, "executed"),
     **dict.fromkeys(_OPENS, "opened"),
@@ -45,6 +53,12 @@ _KINDS: dict[bytes, How] = {
     **dict.fromkeys(_MAKES, "made"),
 }
 _ABSENT = (b"ENOENT", b"ENOTDIR")
+# Failures that say that the file is there: no link, or without that attribute.
+_PRESENT = {
+    b"EINVAL": (b"readlink", b"readlinkat"),
+    b"ENODATA": (b"getxattr", b"lgetxattr"),
+    b"EEXIST": (b"mkdir", b"mkdirat"),
+}
 _MOVES = (b"chdir", b"chroot")
 _STATEFUL = (b"exec", b"chdir", b"chroot")
 
@@ -55,37 +69,58 @@ _PREFIX = re.compile(rb"(?:\[pid +(\d+)\] +|(\d+) +)?" + _TIME)
 _CALL = re.compile(
     rb"(?:\[pid +(\d+)\] +|(\d+) +)?"
     + _TIME
-    + rb"(\w+)\((?:(AT_FDCWD|\d+)(?:<([^>\\]*(?:\\.[^>\\]*)*)>)?, )?"
+    + rb"(\w+)\((?:(AT_FDCWD|\d+)(?:<([^>\\]*(?:\\.[^>\\]*)*)>"
+    + rb"(?:\(deleted\))?)?, )?"
     + rb'(?:"([^"\\]*(?:\\.[^"\\]*)*)")?(\.\.\.)?'
 )
 _RESULT = re.compile(
-    rb"(-?\d+|0x[0-9a-f]+|\?)(?:<([^>\\]*(?:\\.[^>\\]*)*)>)?(?:\(deleted\))?(?: (E[A-Z]+))?"
+    rb"(-?\d+|0x[0-9a-f]+|\?)(?:<([^>\\]*(?:\\.[^>\\]*)*)>>?)?(?:\(deleted\))?(?: (E[A-Z]+))?"
 )
-_PATHS = re.compile(rb"(?:(?:AT_FDCWD|\d+)<((?:[^>\\]|\\.)*)>, )?" + _QUOTED)
+_PATHS = re.compile(
+    rb"(?:(?:AT_FDCWD|(?<!\d)\d++)<((?:[^<>\\]|\\.)*+)>(?:\(deleted\))?, )?" + _QUOTED
+)
 _RESUMED = re.compile(rb"<\.\.\. (\w+) resumed>")
-_DIRECTORY = re.compile(rb"fchdir\(\d+<((?:[^>\\]|\\.)*)>")
+_DIRECTORY = re.compile(rb"\d+<((?:[^>\\]|\\.)*)>")
 _TRANSLATED = re.compile(rb" /\* (\d+) in strace's PID NS \*/")
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9a-f]{2}|.)")
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f"}
 _UNFINISHED = b" <unfinished ...>"
+_SUPERSEDES = re.compile(rb" <pid changed to (\d+) \.\.\.>\n")
+_ENDS = (b"+++ exited", b"+++ killed")
+_AFTER_RESULT = (b"", b"\n", b" ")
+_LONGEST = 4096  # bytes of a path in an image (PATH_MAX)
 _REMEMBERED = 200_000  # lines that need no second look; forgotten together, to stay flat
 
 
+class _Place:
+    """Where processes are: threads are in one, and move together."""
+
+    __slots__ = ("cwd", "root")
+
+    def __init__(self, cwd: str, root: str) -> None:
+        self.cwd = cwd
+        self.root = root
+
+
 class _Process:
-    """What is known of a process: where it is, what it runs, how often it has executed."""
+    """What is known of a process: where it is, what it runs, how often it has executed.
 
-    __slots__ = ("cwd", "executions", "program", "root")
+    `is_born`: whether the call that made it has been read.
+    """
 
-    cwd: str
-    root: str
-    program: str
-    executions: int
+    __slots__ = ("executions", "is_born", "place", "program")
 
-    def __init__(self, parent: _Process | None, cwd: str) -> None:
-        self.cwd = cwd if parent is None else parent.cwd
-        self.root = "" if parent is None else parent.root
-        self.program = "" if parent is None else parent.program
-        self.executions = 0 if parent is None else parent.executions
+    def __init__(self, place: _Place, program: str = "", executions: int = 0) -> None:
+        self.place = place
+        self.program = program
+        self.executions = executions
+        self.is_born = False
+
+    def child(self, birth: bytes) -> _Process:
+        """What a call that gives birth makes; CLONE_FS is a thread's (clone(2))."""
+        here = self.place
+        place = here if b"CLONE_FS" in birth else _Place(here.cwd, here.root)
+        return _Process(place, self.program, self.executions)
 
 
 class Reader:
@@ -106,7 +141,7 @@ class Reader:
         self._processes: dict[bytes, _Process] = {}
         self._halves: dict[bytes, bytes] = {}
         self._births: dict[bytes, None] = {}
-        self._last_parent: _Process | None = None
+        self._last_birth: tuple[_Process, bytes] | None = None
         self._seen: set[bytes] = set()
         self._chrooted = False
 
@@ -131,7 +166,18 @@ class Reader:
         call = _CALL.match(line)
         if call is None or line.endswith(b" <unfinished ...>\n"):
             return self._broken(line)
+        if line.endswith(b" ...>\n") and (superseded := _SUPERSEDES.search(line)) is not None:
+            return self._superseded(call, superseded, line)
         return self._call(call, line)
+
+    def _superseded(
+        self, call: re.Match[bytes], found: re.Match[bytes], line: bytes
+    ) -> Event | list[Event] | None:
+        """A thread that executes another program takes its process' number: it has succeeded."""
+        pid = call[1] or call[2] or b""
+        self._processes[found[1]] = self._process(pid)
+        whole = _CALL.match(line[: found.start()] + b") = 0\n")
+        return None if whole is None else self._call(whole, whole.string)
 
     def _broken(self, line: bytes) -> Event | list[Event] | None:
         """Half a call, or no call at all."""
@@ -149,6 +195,8 @@ class Reader:
             half = self._halves.pop(pid, None)
             self._births.pop(pid, None)  # which began before the log does, when half is None
             return None if half is None else self._line(half + rest[resumed.end() :] + b"\n")
+        if rest.startswith(_ENDS):
+            self._processes.pop(pid, None)  # its number may be another's soon
         if rest and not rest.startswith((b"+++", b"---", b"strace: ")):
             self._not_read(line)
         return None
@@ -160,14 +208,18 @@ class Reader:
         """
         process = self._processes.get(pid)
         if process is None:
-            parents = [self._processes[one] for one in self._births if one in self._processes]
-            parent = parents[-1] if parents else self._last_parent
-            process = self._processes[pid] = _Process(parent, self._cwd)
+            births = [
+                (self._processes[one], self._halves.get(one, b""))
+                for one in self._births
+                if one in self._processes
+            ]
+            parent, birth = births[-1] if births else self._last_birth or (None, b"")
+            process = _Process(_Place(self._cwd, "")) if parent is None else parent.child(birth)
+            self._processes[pid] = process
         return process
 
     def _call(self, call: re.Match[bytes], line: bytes) -> Event | list[Event] | None:
-        at = line.rfind(b" = ")
-        result = _RESULT.match(line, at + 3) if at >= 0 else None
+        at, result = _result(line)
         if result is None:
             self._not_read(line)
             return None
@@ -184,13 +236,13 @@ class Reader:
         counts = process.executions > self._after or not self._after
         found: Event | list[Event] | None = None
         if counts and kind == "made":
-            found = self._made(line[:at], process)
+            found = self._made(name, result[3], line[:at], process)
         elif counts and call[6] is not None and call[7] is None:
-            found = self._event(kind, call, result, line, process)
+            found = self._event(kind, call, result, line[call.end() : at], process)
         if kind == "executed" and not error:
             process.program = self._path(call, process)
         if call[4] == b"AT_FDCWD" and call[5]:
-            process.cwd = self._inside(_plain(call[5]))
+            process.place.cwd = self._inside(_plain(call[5]))
         if name in _MOVES and call[6] and not error:
             self._moved(name, self._path(call, process), process)
         return found
@@ -200,66 +252,73 @@ class Reader:
         if name in _BIRTHS and result[1].isdigit():
             translated = _TRANSLATED.match(line, result.end())
             child = translated[1] if translated is not None else result[1]
-            self._processes.setdefault(child, _Process(process, self._cwd))
-            self._last_parent = process
+            known = self._processes.get(child)
+            if known is None or known.is_born:  # else its own lines came first
+                known = self._processes[child] = process.child(line)
+            known.is_born = True
+            self._last_birth = process, line
         elif name == b"fchdir" and not result[3]:
-            found = _DIRECTORY.search(line)
+            found = _DIRECTORY.match(line, line.find(b"(") + 1)
             if found is not None:
-                process.cwd = self._inside(_plain(found[1]))
+                process.place.cwd = self._inside(_plain(found[1]))
 
     def _event(
         self,
         kind: How,
         call: re.Match[bytes],
         result: re.Match[bytes],
-        line: bytes,
+        rest: bytes,
         process: _Process,
     ) -> Event | None:
-        """What one call says; None when it failed for another reason than absence."""
+        """What one call says, `rest` what follows its path; None when it says nothing of it."""
         if not call[6] and call[4] is not None:
             return None  # the descriptor itself, which was opened before
         error = result[3]
-        if error and error not in _ABSENT:
+        if error and error not in _ABSENT and call[3] not in _PRESENT.get(error, ()):
             return None
         path = self._path(call, process)
-        follows = call[3] not in _NEVER_FOLLOW and b"NOFOLLOW" not in line
+        follows = call[3] not in _NEVER_FOLLOW
+        if kind != "executed":  # what follows are arguments, of any words
+            follows = follows and b"NOFOLLOW" not in rest
         led_to = ""
-        if error:
+        if error in _ABSENT:
             kind = "missing"
         elif kind == "opened":
             led_to = self._inside(_plain(result[2])) if result[2] else ""
-            if b"O_CREAT" in line and (b"O_EXCL" in line or b"O_TRUNC" in line):
+            if b"O_CREAT" in rest and (b"O_EXCL" in rest or b"O_TRUNC" in rest):
                 kind = "made"
         return Event(kind, path, led_to, process.program, follows)
 
-    def _made(self, call: bytes, process: _Process) -> list[Event]:
-        """Every path of a call that makes, renames or removes."""
-        found = []
+    def _made(
+        self, name: bytes, error: bytes | None, call: bytes, process: _Process
+    ) -> list[Event]:
+        """Every path of a call that makes, renames or removes, and what it needs there first."""
+        found: list[Event] = []
         for base, quoted in _PATHS.findall(call):
-            start = self._inside(_plain(base)) if base else process.cwd
+            start = self._inside(_plain(base)) if base else process.place.cwd
             path = self._absolute(_plain(quoted), start, process)
-            found.append(Event("made", path, "", process.program, follows=False))
+            how: How = "made"
+            if name in _PRESENT.get(error or b"", ()) or (name in _TAKES and not found):
+                how = "missing" if error in _ABSENT else "examined"
+            found.append(Event(how, path, "", process.program, follows=False))
         return found
 
     def _moved(self, name: bytes, path: str, process: _Process) -> None:
         if name == b"chdir":
-            process.cwd = path
+            process.place.cwd = _bounded(path)
         elif process.executions > self._after or not self._after:
-            process.root = path.rstrip("/")  # a launcher's own is where the image begins
+            process.place.root = path.rstrip("/")  # a launcher's own is where the image begins
             self._chrooted = True
             self._seen.clear()  # the same words mean another file there
 
     def _path(self, call: re.Match[bytes], process: _Process) -> str:
         """The first path of a call, absolute."""
-        text = _plain(call[6] or b"")
-        if text.startswith("/"):
-            return process.root + text
-        start = self._inside(_plain(call[5])) if call[5] else process.cwd
-        return posixpath.join(start, text)
+        start = self._inside(_plain(call[5])) if call[5] else process.place.cwd
+        return self._absolute(_plain(call[6] or b""), start, process)
 
     def _absolute(self, text: str, start: str, process: _Process) -> str:
         if text.startswith("/"):
-            return process.root + text
+            return process.place.root + text
         return posixpath.join(start, text)
 
     def _inside(self, shown: str) -> str:
@@ -284,6 +343,28 @@ class Reader:
         self.unread += 1
         if len(self.samples) < 3:
             self.samples.append((self.lines, raw.decode("utf-8", "replace").rstrip("\n")[:200]))
+
+
+def _result(line: bytes) -> tuple[int, re.Match[bytes] | None]:
+    """Where a call's result begins, and the result: a path that it shows may have ` = ` in it."""
+    at = line.rfind(b" = ")
+    while at >= 0:
+        result = _RESULT.match(line, at + 3)
+        if result is not None and line[result.end() : result.end() + 1] in _AFTER_RESULT:
+            return at, result
+        at = line.rfind(b" = ", 0, at)
+    return at, None
+
+
+def _bounded(cwd: str) -> str:
+    """A place that many steps led to, one relative to the other; nowhere when it is too deep.
+
+    Only what is too long is shortened, as `..` after a link is not the link's parent.
+    """
+    if len(cwd) <= _LONGEST:
+        return cwd
+    cwd = posixpath.normpath(cwd)
+    return cwd if len(cwd) <= _LONGEST else ""
 
 
 def _unnumbered(call: bytes) -> bytes:
