@@ -87,6 +87,12 @@ def test_without_the_image_both_names_are_kept() -> None:
     ) == {"opened": ("/lib/libz.so.1", "/usr/lib/libz.so.1.2")}
 
 
+@pytest.mark.parametrize("asked", ["/var/lib/app/made-link/plugin", "/usr/bin/app"])
+def test_where_a_link_that_the_run_made_led_is_used(asked: str) -> None:
+    led_to = "/usr/lib/libz.so.1.2"
+    assert led_to in gathered(Event("opened", asked, led_to))["opened"]
+
+
 def test_the_same_event_of_another_process_is_no_news() -> None:
     observed = Observed().take([Event("opened", "/a", process="x"), Event("opened", "/a")])
     assert observed.scenario(Run(name="r")) == Scenario(name="r", opened=("/a",))

@@ -107,6 +107,13 @@ class Observed:
         else:  # it is not in the image, so the run made it
             self.absent += is_of_images(f"/{normal(event.path)}")
             self._note("made", absolute(rootfs.canonical(event.path)))
+        self._ended(event, rootfs)
+
+    def _ended(self, event: Event, rootfs: Rootfs) -> None:
+        """Where the tracer says it ended, as the run may have made the link that leads there."""
+        end = normal(event.led_to)
+        if event.how != "made" and end in rootfs and event.led_to.startswith("/"):
+            self._note(event.how, absolute(end))
 
     def _note(self, how: How, path: str) -> None:
         if path != "/" and is_of_images(path):

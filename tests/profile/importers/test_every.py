@@ -19,6 +19,7 @@ from careen.profile.importers import FORMATS
 from careen.profile.importers.gather import Gathering
 from careen.profile.importers.importer import Filters
 from careen.profile.importers.log import Log
+from careen.profile.importers.records import number
 from careen.profile.observed import Run
 from careen.profile.schema import Profile
 from tests.builders import Lnk, Reg
@@ -227,3 +228,8 @@ def test_straces_log() -> None:
         "missing": ("/etc/nothing",),
     }
     assert unread(gathered("strace", STRACE)) == [(4, "not a line of strace: 'nonsense'")]
+
+
+@pytest.mark.parametrize("said", ["--5", "-", "5-", "٣-", "9" * 30, None, [], 1.5])
+def test_what_is_no_number_is_none(said: object) -> None:
+    assert number({"ret": said}, "ret") == 0

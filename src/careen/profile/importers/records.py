@@ -50,7 +50,7 @@ def number(record: Any, *keys: str) -> int:
     """The same where it is a whole number, or text that spells one; else 0."""
     value = at(record, *keys)
     if isinstance(value, str):
-        value = int(value) if value.lstrip("-").isdecimal() and len(value) < 20 else 0
+        value = int(value) if value.removeprefix("-").isdecimal() and len(value) < 20 else 0
     return value if isinstance(value, int) else 0
 
 
