@@ -14,7 +14,7 @@ from careen.oci.descriptor import Descriptor
 from careen.transport.access import Credentials, Timeouts
 from careen.transport.repository import Repository
 
-HASTY = Timeouts(connect=2.0, stall=0.4, commit=2.0, longest_wait=7.0)
+HASTY = Timeouts(connect=2.0, stall=1.0, commit=2.0, longest_wait=7.0)
 ADA = Credentials(username="ada", password="s3cret:with colon")
 BLOB = bytes(range(256)) * 20_000  # 5 MB: more than one block, more than the sockets' buffers
 HTML = b"<html><body>Please log in to the hotel's network</body></html>"

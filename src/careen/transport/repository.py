@@ -222,8 +222,8 @@ class Repository:
         return f"{self.host}/{self.name}{'@' if ':' in reference else ':'}{reference}"
 
     def _manifest_url(self, reference: str) -> str:
-        container = self._client.container
-        return f"{self._client.prefix}://{container.manifest_url(check_reference(reference))}"
+        checked = check_reference(reference)  # before anything is sent
+        return f"{self._client.prefix}://{self._client.container.manifest_url(checked)}"
 
     def _uploads_url(self) -> str:
         return f"{self._client.prefix}://{self._client.container.upload_blob_url()}"
