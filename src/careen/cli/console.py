@@ -49,7 +49,7 @@ def print_table(*parts: RenderableType, color: str) -> None:
     )
     with console.capture() as captured:
         for part in parts:
-            console.print(part)
+            console.print(part, crop=False)  # what must not be wrapped is whole
     text = captured.get()
     _write(text if with_color else re.sub(r" +$", "", text, flags=re.MULTILINE))
 

@@ -273,6 +273,11 @@ def _notes(found: Difference, *, every: bool) -> _Parts:
             sides.setdefault((item.rule, item.path, item.message), []).append(word)
     if sides:
         yield title(f"Notes: {len(sides)}")
-        columns = [Column("image"), Column("rule"), Column("path"), Column("message", wrap=True)]
+        columns = [
+            Column("image"),
+            Column("rule"),
+            Column("path", wrap=True),
+            Column("message", wrap=True),
+        ]
         rows = [(" and ".join(dict.fromkeys(words)), *key) for key, words in sides.items()]
         yield from table(columns, rows, every=every)

@@ -78,7 +78,11 @@ def suspects_table(
     if not suspects:
         yield Text("Nothing in the log points at what the plan removes.")
         return
-    columns = [Column("line", right=True), Column("asks for", wrap=True), Column("removed")]
+    columns = [
+        Column("line", right=True),
+        Column("asks for", wrap=True),
+        Column("removed", wrap=True),
+    ]
     columns += [Column("package"), Column("the log says", wrap=True)]
     rows = [
         (str(one.line), one.asked, one.path, one.package or "none", one.text) for one in suspects

@@ -37,7 +37,12 @@ def inspection_table(reference: str, found: Inspection, *, every: bool) -> _Part
     if found.notes:
         yield title("Notes")
         rows = [(item.severity, item.rule, item.path, item.message) for item in found.notes]
-        columns = [Column("severity"), Column("rule"), Column("path"), Column("message", wrap=True)]
+        columns = [
+            Column("severity"),
+            Column("rule"),
+            Column("path", wrap=True),
+            Column("message", wrap=True),
+        ]
         yield from table(columns, rows, every=every)
 
 

@@ -125,7 +125,7 @@ def _request(tests: Tests, what: What, how: How) -> Request:
     from careen.cli.running import of_host, request
     from careen.errors import UsageError
 
-    asked = request(how, what, [], scenario="repair", exercise="", execs=[])
+    asked = request(how, what, [], scenario="repair", exercise=None, execs=[])
     if asked.runner == "none":
         raise UsageError("runs nothing, and a test must run", at="--runner none")
     if not tests.test:

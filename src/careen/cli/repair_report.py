@@ -53,7 +53,7 @@ def repaired_table(result: Repaired, output: str | None, *, every: bool) -> _Par
     if lines:
         yield title("The profile")
         for line in lines:
-            yield Text(f"  {printable(line)}", style=_STYLES.get(line[:1], ""), overflow="fold")
+            yield Text(printable(line), _STYLES.get(line[:1], ""), no_wrap=True, overflow="ignore")
 
 
 def _round(number: int, one: Round, *, every: bool) -> _Parts:
@@ -62,8 +62,8 @@ def _round(number: int, one: Round, *, every: bool) -> _Parts:
         yield note(one.message)
     if one.found:
         yield note(f"{count(len(one.found), 'path')} came back")
-        columns = [Column("path"), Column("how"), Column("by"), Column("package")]
-        columns.append(Column("looked for in vain"))
+        columns = [Column("path", wrap=True), Column("how"), Column("by", wrap=True)]
+        columns += [Column("package"), Column("in vain")]
         rows = [
             (f.path, f.how, f.process, f.package or "none", "yes" if f.in_vain else "")
             for f in one.found

@@ -278,7 +278,12 @@ def findings_rows(findings: Sequence[Finding], *, every: bool) -> _Parts:
     rows = [row for found in kinds.values() for row in _of_rule(found, every=every)]
     if rows:
         yield title("Findings")
-        columns = [Column("severity"), Column("rule"), Column("path"), Column("message", wrap=True)]
+        columns = [
+            Column("severity"),
+            Column("rule"),
+            Column("path", wrap=True),
+            Column("message", wrap=True),
+        ]
         yield from table(columns, rows, every=True)
 
 

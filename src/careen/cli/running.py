@@ -104,12 +104,12 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None  # fmt: skip
     ready_cmd: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--ready-cmd", metavar="CMD", rich_help_panel=_HOW,
             help="Ready when this command of the host succeeds in its network.",
         ),
-    ] = ""  # fmt: skip
+    ] = None  # fmt: skip
     ready_timeout: Annotated[
         float,
         typer.Option(
@@ -189,7 +189,13 @@ def _variable(item: str, place: str) -> Iterator[str]:
 
 
 def request(
-    how: How, what: What, arguments: list[str], *, scenario: str, exercise: str, execs: list[str]
+    how: How,
+    what: What,
+    arguments: list[str],
+    *,
+    scenario: str,
+    exercise: str | None,
+    execs: list[str],
 ) -> Request:
     """How to run the image and what to put it through."""
     from careen.cli.choice import chosen
@@ -209,14 +215,19 @@ def request(
         runner=runner,
         private_network=chosen("--network", how.network, ("private", "host")) == "private",
         read_only=how.read_only,
-        exercise=of_host(exercise, "--exercise", runner) if exercise else None,
+        exercise=_asked(exercise, "--exercise", runner),
         execs=tuple(Command.parse(text, "--exec") for text in execs),
         ready_port=how.ready_port,
-        ready_command=of_host(how.ready_cmd, "--ready-cmd", runner) if how.ready_cmd else None,
+        ready_command=_asked(how.ready_cmd, "--ready-cmd", runner),
         ready_seconds=how.ready_timeout,
         settle=how.settle,
         seconds=how.timeout,
     )
+
+
+def _asked(text: str | None, option: str, runner: str) -> Command | None:
+    """The command where one is given: an empty one, as of a variable that is not set, is wrong."""
+    return None if text is None else of_host(text, option, runner)
 
 
 def of_host(text: str, option: str, runner: str) -> Command:

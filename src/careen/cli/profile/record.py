@@ -41,12 +41,12 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None  # fmt: skip
     exercise: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--exercise", metavar="CMD", rich_help_panel=_LOAD,
             help="A command of the host, in the application's network, once it is ready.",
         ),
-    ] = ""  # fmt: skip
+    ] = None  # fmt: skip
     execs: Annotated[
         list[str],
         typer.Option(

@@ -160,8 +160,9 @@ def profile_table(profile: Profile, *, every: bool) -> _Parts:
     yield facts([("digest", profiles.digest(profile))])
     if profile.scenarios:
         yield title(f"Scenarios: {len(profile.scenarios)}")
-        words = ("scenario", "image", "platform", "tool", "recorded", "revision")
-        columns = [*map(Column, words), *(Column(use, right=True) for use in _USES)]
+        words = ("image", "recorded", "revision")
+        columns = [Column("scenario"), *(Column(word, wrap=True) for word in words)]
+        columns += [Column(use, right=True) for use in _USES]
         yield from table(columns, list(map(_row, profile.scenarios)), every=True)
     for word, rules in (("keep", profile.keep), ("drop", profile.drop)):
         why = profile.keep.why if word == "keep" else {}
@@ -229,9 +230,7 @@ def _row(scenario: Scenario) -> tuple[str, ...]:
     return (
         scenario.name,
         image.name or (image.digest or "")[:19],
-        image.platform,
-        scenario.tool,
-        scenario.recorded,
+        scenario.recorded[:10],
         scenario.revision,
         *(f"{len(getattr(scenario, use)):,}" for use in _USES),
     )
