@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from careen.erase import erase
 from careen.errors import CareenError
 
 __all__ = ["scratch"]
@@ -52,6 +52,6 @@ def _sweep(stale: Path) -> None:
         handle = os.open(stale, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(stale)
+            erase(stale)
         finally:
             os.close(handle)

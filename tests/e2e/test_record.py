@@ -176,6 +176,22 @@ def test_a_program_that_ends_is_its_own_load(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+MOUNTS = (
+    "import ctypes, sys; sys.exit(not ctypes.CDLL(None).mount(b'none', b'/mnt', b'tmpfs', 0, None))"
+)
+
+
+@pytest.mark.parametrize("runner", ["bubblewrap", "chroot"])
+def test_the_hosts_root_mounts_nothing_in_an_image(runner: str, folder: Path) -> None:
+    done = careen(
+        "profile", "record", str(build("flask")), "-o", str(folder / "p.yaml"), "-q",
+        "--scenario", "x", "--entrypoint", "", "--user", "0", "--runner", runner,
+        "--", "/usr/bin/python3", "-c", MOUNTS,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "careen-scratch" not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+
+
 WRONG = {
     "the exercise fails": (("--exercise", "false"), 3, "the exercise 'false' ended with 1"),
     "no such exercise": (("--exercise", "/no/such"), 4, "has no such program: /no/such"),

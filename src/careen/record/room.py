@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from careen import erase as erasing
 from careen.errors import CareenError
 from careen.record.identity import Identity, map_ids
 from careen.rootfs.extract import beneath, extract, owners, put
@@ -29,7 +29,6 @@ for path, uid, gid in rows:
     os.chown(os.path.join(root, path.encode("utf-8", "surrogateescape")), uid, gid,
              follow_symlinks=False)
 """
-_REMOVE = "import shutil, sys; shutil.rmtree(sys.argv[1])"
 
 
 @contextlib.contextmanager
@@ -123,10 +122,5 @@ def _remove(root: Path, identity: Identity) -> None:
     """Delete all of it, what the application made as another user too."""
     if identity.kind == "mapped":
         with contextlib.suppress(CareenError):
-            _mapped(identity, _REMOVE, root)
-    for place, folders, _ in os.walk(root):  # a folder that its owner may not enter
-        for name in folders:
-            with contextlib.suppress(OSError):
-                if not os.path.islink(os.path.join(place, name)):
-                    os.chmod(os.path.join(place, name), 0o700)
-    shutil.rmtree(root, ignore_errors=True)
+            _mapped(identity, Path(erasing.__file__).read_text(), root)
+    erasing.erase(root)

@@ -25,9 +25,31 @@ LAUNCHES = 1
 """How often a launcher executes before the application does: bwrap, the chroot's, or nsenter."""
 
 _MEMORY = ("/tmp", "/run", "/var/tmp")  # noqa: S108  # what stays writable in a read-only image
+_CAPABILITIES = {
+    "AUDIT_WRITE": 29,
+    "CHOWN": 0,
+    "DAC_OVERRIDE": 1,
+    "FOWNER": 3,
+    "FSETID": 4,
+    "KILL": 5,
+    "NET_BIND_SERVICE": 10,
+    "NET_RAW": 13,
+    "SETFCAP": 31,
+    "SETGID": 6,
+    "SETPCAP": 8,
+    "SETUID": 7,
+    "SYS_CHROOT": 18,
+}
+"""What the host's root keeps in an image, as runtimes have it; without MKNOD, as podman.
+
+With all of them the program could mount, and load modules, on the host (capabilities(7)).
+"""
+
 _SETTING_UP = """\
-import json, os, sys, warnings  # the last is what execvpe imports, when it is out of reach
+import ctypes, json, os, sys, warnings  # the last is what execvpe imports, when out of reach
 s = json.loads(sys.argv[1])
+for capability in set(range(64)) - set(s["capabilities"]):
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 os.chroot(s["root"])
 os.chdir(s["cwd"])
 os.setgroups(s["groups"])
@@ -124,7 +146,8 @@ def _files(sandbox: Sandbox) -> list[str]:
 
 def _identity(identity: Identity) -> Sequence[str]:
     if identity.kind == "real":
-        return ("--cap-add", "ALL")
+        names = [f"CAP_{name}" for name in _CAPABILITIES]
+        return ("--cap-drop", "ALL", *(word for name in names for word in ("--cap-add", name)))
     if identity.kind == "mapped":
         return ("--unshare-user", "--cap-add", "ALL")
     words = ("--unshare-user", "--uid", str(identity.uid), "--gid", str(identity.gid))
@@ -139,6 +162,7 @@ def _chrooted(sandbox: Sandbox, argv: Sequence[str], info: int) -> list[str]:
         "uid": process.uid,
         "gid": process.gid,
         "groups": process.groups,
+        "capabilities": list(_CAPABILITIES.values()),
         "argv": list(argv),
         "env": dict(process.env),
         "info": info,

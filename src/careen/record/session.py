@@ -32,6 +32,7 @@ from careen.record.sandbox import Sandbox, entering, joining, starting, tracing
 __all__ = ["Session", "running"]
 
 _GET_OWNER = 0xB701  # NS_GET_USERNS, of linux/nsfs.h
+_WORDS = 64 << 10  # bytes of what a program printed that are looked at: its end
 _GRACE = 10.0  # seconds from the stop signal to SIGKILL, as runtimes give
 _FIRST = re.compile(rb"(\d+) ")
 _LAST = rb"^%d +\+\+\+ (?:exited with (\d+)|killed by (SIG\w+))"
@@ -58,14 +59,14 @@ class Session:
 
     @property
     def output(self) -> str:
-        """What the application printed so far, on both streams."""
-        return (self.folder / "output").read_text(errors="replace")
+        """The end of what the application printed so far, on both streams."""
+        return _end_of(self.folder / "output")
 
     @property
     def said(self) -> str:
-        """What commands beside it printed so far."""
+        """The end of what commands beside it printed so far."""
         path = self.folder / "commands"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return _end_of(path) if path.exists() else ""
 
     def wait_until(self, ready: Callable[[float], bool], what: str, seconds: float) -> None:
         """GateError when the application ends or the time is over before `ready` says yes.
@@ -234,6 +235,12 @@ def _closed(handle: int) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _end_of(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _WORDS))
+        return file.read(_WORDS).decode(errors="replace")
 
 
 def _launcher(log: Path) -> int:
