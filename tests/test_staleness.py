@@ -65,6 +65,12 @@ ROWS: dict[str, tuple[dict[str, Any], Limits, list[str]]] = {
         {"opened": ("/etc/gone",)}, Limits(max_gone=50), ["note profile-path-gone"]),
     "an upgrade renames a library": (
         {"opened": ("/usr/lib/libz.so.1.2.13",)}, Limits(), ["note profile-path-renamed"]),
+    "a program is gone": (
+        {"executed": ("/usr/bin/gone",)}, Limits(max_gone=50),
+        ["note profile-path-gone", "error profile-program-gone"]),
+    "a program of another version": (
+        {"executed": ("/usr/lib/libz.so.1.2.13",)}, Limits(max_gone=50),
+        ["note profile-path-renamed", "error profile-program-gone"]),
     "also through a link": (
         {"opened": ("/lib/libz.so.1.2.13",)}, Limits(), ["note profile-path-renamed"]),
     "the config starts another program": (

@@ -91,6 +91,7 @@ def check(profile: Profile, scene: Scene, source: Source, limits: Limits) -> Sta
     checked = tuple(_checked(scenario, gone) for scenario in here.scenarios)
     findings = (
         *_paths(checked, gone, limits),
+        *_programs(here, gone),
         *_start(here, scene),
         *_platform(here, source),
         *_image(here, source, limits),
@@ -175,6 +176,16 @@ def _paths(checked: Sequence[Checked], gone: Sequence[Gone], limits: Limits) -> 
         message = f"of another version here: {some([one.now for one in renamed])}"
         paths = [one.path for one in renamed]
         yield _about("profile-path-renamed", "note", message, paths)
+
+
+def _programs(profile: Profile, gone: Sequence[Gone]) -> Iterator[Finding]:
+    """A program that ran and is gone, or of another version now: what runs now uses other files."""
+    lost = {one.path for one in gone}
+    for scenario in profile.scenarios:
+        paths = [path for path in scenario.executed if path in lost]
+        if paths:
+            message = f"{scenario.name}: programs that ran are gone: {some(paths)}"
+            yield _about("profile-program-gone", "error", message, paths)
 
 
 def _start(profile: Profile, scene: Scene) -> Iterator[Finding]:

@@ -21,8 +21,14 @@ def test_a_scenario_takes_the_place_of_its_own_alone() -> None:
     assert (after.keep, after.drop) == (BEFORE.keep, BEFORE.drop)
 
 
-def test_on_another_image_it_stands_beside() -> None:
+def test_a_later_image_of_the_platform_takes_the_place_too() -> None:
     new = Scenario(name="a", image=THERE, opened=("/new",))
+    assert with_scenario(BEFORE, new).scenarios == (Scenario(name="b"), new)
+
+
+def test_on_another_platform_it_stands_beside() -> None:
+    arm = Image(digest=THERE.digest, platform="linux/arm64")
+    new = Scenario(name="a", image=arm, opened=("/new",))
     assert with_scenario(BEFORE, new).scenarios == (*BEFORE.scenarios, new)
 
 

@@ -12,7 +12,7 @@ __all__ = ["with_kept", "with_scenario"]
 
 
 def with_scenario(profile: Profile, scenario: Scenario) -> Profile:
-    """`scenario` in the place of the one of its name, digest and platform, or beside the others."""
+    """`scenario` in the place of the one of its name and platform, or beside the others."""
     others = (one for one in profile.scenarios if _identity(one) != _identity(scenario))
     return msgspec.structs.replace(profile, scenarios=(*others, scenario))
 
@@ -25,5 +25,5 @@ def with_kept(profile: Profile, paths: Iterable[str], reason: str) -> Profile:
     return msgspec.structs.replace(profile, keep=keep)
 
 
-def _identity(scenario: Scenario) -> tuple[str, str, str]:
-    return scenario.name, scenario.image.digest or "", scenario.image.platform
+def _identity(scenario: Scenario) -> tuple[str, str]:
+    return scenario.name, scenario.image.platform

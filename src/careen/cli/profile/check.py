@@ -67,8 +67,8 @@ def check(
 ) -> int:
     """Say how far a profile has fallen behind an image.
 
-    Stale is one whose paths are gone, whose program the image no longer starts, or that
-    is of another platform, revision or age than asked: record it again. Upgraded
+    Stale is one whose paths or programs are gone, that ran what the image does not start,
+    or that is of another platform, revision or age than asked: record it again. Upgraded
     packages and another digest are told, and are no reason by themselves. The exit code
     is 3 when it is stale.
     """

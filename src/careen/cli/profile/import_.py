@@ -107,7 +107,7 @@ def import_(
     """Turn another tracer's log into a scenario of a profile.
 
     With -o, a profile that is there keeps what it has: the scenario is added, or takes
-    the place of the one of its name and image. Without --image every name that the log
+    the place of the one of its name and platform. Without --image every name that the log
     has is taken, and links are resolved when a plan is drawn.
     """
     from careen.cli import console, files, images
