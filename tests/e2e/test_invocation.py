@@ -20,12 +20,12 @@ pytestmark = [pytest.mark.e2e, ROOT_ONLY, *map(needs, ("musl-gcc", "strace", "bw
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("tiny")
-    return tiny.image(folder, Lnk("var", "/srv/var"), WorkingDir="/work/dir", Env=["=x", "A=1"])
+    return tiny.image(folder, Lnk("var", "/srv/var"), WorkingDir="/job/dir", Env=["=x", "A=1"])
 
 
 # What is asked for, what the application says of it; it ends with 9, so that its words are told.
 SAYS = {
-    "a WorkingDir that is not there": (("--", "where"), "/work/dir"),
+    "a WorkingDir that is not there": (("--", "where"), "/job/dir"),
     "--workdir": (("--workdir", "/etc", "--", "where"), "/etc"),
     "--env": (("--env", "A=2", "--", "env", "A"), "2"),
     "--env of the host": (("--env", "HOST_A", "--", "env", "HOST_A"), "of the host"),

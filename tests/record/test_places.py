@@ -85,6 +85,6 @@ def test_a_folder_of_the_image_or_of_a_volume(workdir: str, tmp_path: Path) -> N
 
 def test_what_is_made(tmp_path: Path) -> None:
     """As runtimes do: the config's WorkingDir, what is mounted in any case, and no more."""
-    places.make(process(cwd="/out/work/dir"), image(), tmp_path)
+    places.make(process(cwd="/out/job/dir"), image(), tmp_path)
     made = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
-    assert made == ["dev", "proc", "srv", "srv/work", "srv/work/dir"]
+    assert made == ["dev", "proc", "srv", "srv/job", "srv/job/dir"]
