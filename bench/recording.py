@@ -88,9 +88,9 @@ def recorded(job: Job, folder: Path, rounds: int) -> Path:
     pairs = [(timed(box).seconds, timed([*tracing(log), *box]).seconds) for _ in range(rounds)]
     with log.open("rb") as lines:
         count = sum(1 for _ in lines)
-    alone = statistics.median(before for before, _ in pairs)
+    seconds = statistics.median(before for before, _ in pairs)
     ratio = statistics.median(after / before for before, after in pairs)
-    print(f"{job.image:8} {job.what:38} {alone:8.2f} {ratio:8.2f}x {count:10,}", flush=True)
+    print(f"{job.image:8} {job.what:38} {seconds:8.2f} {ratio:8.2f}x {count:10,}", flush=True)
     return log
 
 

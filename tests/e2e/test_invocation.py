@@ -126,6 +126,17 @@ def test_a_port_that_is_in_use(runner: str, image: str) -> None:
             assert done.returncode == 0, done.stderr
 
 
+def test_a_chroot_has_no_network_of_its_own(image: str) -> None:
+    done = careen(
+        "profile", "record", image, "--scenario", "x", "-q", "--runner", "chroot",
+        "--network", "private", "--", "exit", "0",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        "careen: --network: private needs namespaces, which the chroot runner has not\n"
+    )
+
+
 STOPS = {
     "SIGRTMIN+3": ("37", ()),
     "rtmin+3": ("37", ()),

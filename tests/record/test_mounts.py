@@ -1,15 +1,12 @@
-"""Volumes over an image's files: what they are mounted on, and what of a run is the image's."""
+"""Volumes over an image's files: what of a run is the image's."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
 
 import pytest
 
 from careen.profile.observed import Event
 from careen.record.invocation import Volume
-from careen.record.mounts import make_points, of_image
+from careen.record.mounts import of_image
 from tests.builders import Dir, Lnk, Reg
 from tests.rootfs.hand_made import rootfs
 
@@ -80,24 +77,3 @@ def test_without_a_volume_all_is_the_images() -> None:
 def test_a_volume_over_the_root_leaves_nothing() -> None:
     volumes = [Volume("/host", "/")]
     assert list(of_image([Event("executed", "/usr/bin/app")], rootfs(ROOT), volumes)) == []
-
-
-def test_a_mount_point_is_made_where_the_image_has_none(tmp_path: Path) -> None:
-    root, folder, file = (tmp_path / name for name in ("root", "folder", "file"))
-    root.mkdir()
-    folder.mkdir()
-    file.touch()
-    volumes = [
-        Volume(str(folder), "/lib/new/deep"),
-        Volume(str(file), "/opt/file"),
-        Volume(str(folder), "/usr/lib/test"),  # the image has it
-        Volume(str(file), "/etc/app.conf"),
-    ]
-    make_points(rootfs(ROOT), root, volumes)
-    made = [
-        f"{os.path.relpath(place, root)}/{name}"
-        for place, folders, files in os.walk(root)
-        for name in (*files, *(one for one in folders if not os.listdir(Path(place) / one)))
-    ]
-    assert sorted(made) == ["opt/file", "usr/lib/new/deep"]
-    assert (root / "usr/lib/new/deep").is_dir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,25 @@ def test_what_is_made(tmp_path: Path) -> None:
     places.make(process(cwd="/out/job/dir"), image(), tmp_path)
     made = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
     assert made == ["dev", "proc", "srv", "srv/job", "srv/job/dir"]
+
+
+def test_a_mount_point_is_made_where_the_image_has_none(tmp_path: Path) -> None:
+    root, folder, file = (tmp_path / name for name in ("root", "folder", "file"))
+    root.mkdir()
+    folder.mkdir()
+    file.touch()
+    volumes = [
+        Volume(str(folder), "/lib/new/deep"),
+        Volume(str(file), "/opt/file"),
+        Volume(str(folder), "/usr/lib/test"),  # the image has it
+        Volume(str(file), "/etc/app.conf"),
+    ]
+    here = rootfs([Lnk("lib", "usr/lib"), Dir("usr/lib/test"), Dir("etc"), Reg("etc/app.conf")])
+    places.make(process(*volumes), here, root)
+    made = [
+        os.path.normpath(f"{os.path.relpath(place, root)}/{name}")
+        for place, folders, files in os.walk(root)
+        for name in (*files, *(one for one in folders if not os.listdir(Path(place) / one)))
+    ]
+    assert sorted(made) == ["dev", "opt/file", "proc", "usr/lib/new/deep"]
+    assert (root / "usr/lib/new/deep").is_dir()

@@ -208,7 +208,3 @@ def _system(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         text += "; make room, or set TMPDIR to a larger folder"
     return text
-
-
-if __name__ == "__main__":
-    sys.exit(main())

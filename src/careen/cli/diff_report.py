@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 from rich.console import RenderableType
 
-from careen.cli.tables import Column, comparison, facts, note, table, title
+from careen.cli.tables import ABOUT, Column, comparison, facts, note, table, title
 from careen.cli.units import count, size
 from careen.difference import Change, Difference, PackageChange, PathChange, PathSide, Side
 from careen.formats import strict_json
@@ -273,11 +273,6 @@ def _notes(found: Difference, *, every: bool) -> _Parts:
             sides.setdefault((item.rule, item.path, item.message), []).append(word)
     if sides:
         yield title(f"Notes: {len(sides)}")
-        columns = [
-            Column("image"),
-            Column("rule"),
-            Column("path", wrap=True),
-            Column("message", wrap=True),
-        ]
+        columns = [Column("image"), *ABOUT]
         rows = [(" and ".join(dict.fromkeys(words)), *key) for key, words in sides.items()]
         yield from table(columns, rows, every=every)

@@ -9,7 +9,7 @@ import msgspec
 from rich.console import RenderableType
 
 from careen import tools
-from careen.cli.tables import Column, facts, table, title
+from careen.cli.tables import ABOUT, Column, facts, table, title
 from careen.cli.units import count, size
 from careen.formats import strict_json
 from careen.inspection import Inspection
@@ -37,12 +37,7 @@ def inspection_table(reference: str, found: Inspection, *, every: bool) -> _Part
     if found.notes:
         yield title("Notes")
         rows = [(item.severity, item.rule, item.path, item.message) for item in found.notes]
-        columns = [
-            Column("severity"),
-            Column("rule"),
-            Column("path", wrap=True),
-            Column("message", wrap=True),
-        ]
+        columns = [Column("severity"), *ABOUT]
         yield from table(columns, rows, every=every)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from rich.console import RenderableType
 
 from careen import tools
-from careen.cli.tables import Column, comparison, facts, note, table, title
+from careen.cli.tables import ABOUT, Column, comparison, facts, note, table, title
 from careen.cli.units import count, size
 from careen.finding import Finding
 from careen.formats import strict_json
@@ -278,12 +278,7 @@ def findings_rows(findings: Sequence[Finding], *, every: bool) -> _Parts:
     rows = [row for found in kinds.values() for row in _of_rule(found, every=every)]
     if rows:
         yield title("Findings")
-        columns = [
-            Column("severity"),
-            Column("rule"),
-            Column("path", wrap=True),
-            Column("message", wrap=True),
-        ]
+        columns = [Column("severity"), *ABOUT]
         yield from table(columns, rows, every=True)
 
 

@@ -83,12 +83,13 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "auto"  # fmt: skip
     network: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--network", metavar="WHICH", rich_help_panel=_HOW,
-            help="private: its own, where every port is free. host. [default: private]",
+            help="private: its own, where every port is free. host: this one's, as in a chroot. "
+            "[default: private, where the runner can]",
         ),
-    ] = "private"  # fmt: skip
+    ] = None  # fmt: skip
     read_only: Annotated[
         bool,
         typer.Option(
@@ -201,7 +202,7 @@ def request(
     from careen.cli.choice import chosen
     from careen.record.command import Command
     from careen.record.host import RUNNERS
-    from careen.record.request import Request
+    from careen.record.request import NETWORKS, Request
 
     if how.ready_port is not None and not 0 < how.ready_port < 1 << 16:
         raise UsageError(f"a port from 1 to 65535, not {how.ready_port}", at="--ready-port")
@@ -213,7 +214,7 @@ def request(
         scenario=scenario,
         overrides=overrides(what, arguments),
         runner=runner,
-        private_network=chosen("--network", how.network, ("private", "host")) == "private",
+        network=None if how.network is None else chosen("--network", how.network, NETWORKS),
         read_only=how.read_only,
         exercise=_asked(exercise, "--exercise", runner),
         execs=tuple(Command.parse(text, "--exec") for text in execs),

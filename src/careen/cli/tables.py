@@ -11,7 +11,7 @@ from rich.text import Text
 from careen.cli.units import size
 from careen.errors import printable
 
-__all__ = ["Column", "bar", "comparison", "facts", "note", "table", "title"]
+__all__ = ["ABOUT", "Column", "bar", "comparison", "facts", "note", "table", "title"]
 
 _TOP = 10
 _GAP = (0, 2, 0, 0)
@@ -25,6 +25,10 @@ class Column(msgspec.Struct, frozen=True):
     header: str
     right: bool = False
     wrap: bool = False
+
+
+ABOUT = (Column("rule"), Column("path", wrap=True), Column("message", wrap=True))
+"""What a finding says, beside whose it is or how severe."""
 
 
 def title(text: str) -> Text:

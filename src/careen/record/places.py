@@ -9,7 +9,7 @@ import msgspec
 
 from careen.errors import SourceError
 from careen.record.invocation import Invocation, Volume
-from careen.rootfs.extract import beneath
+from careen.rootfs.extract import beneath, put
 from careen.rootfs.path import Path as ImagePath
 from careen.rootfs.path import absolute, ancestors, parent
 from careen.rootfs.rootfs import Rootfs
@@ -54,17 +54,25 @@ def check(process: Invocation, rootfs: Rootfs, workdir: str) -> None:
 
 
 def make(process: Invocation, rootfs: Rootfs, root: Path) -> None:
-    """In the extracted `root`, as runtimes do: what every sandbox mounts, and its folder."""
-    for folder in (name for name in _OWN if ImagePath(name) not in rootfs):
+    """In the extracted `root`, as runtimes do where the image has nothing.
+
+    What every sandbox mounts, what volumes are mounted on, and the process' folder.
+    """
+    folders = [ImagePath(name) for name in _OWN]
+    files: list[ImagePath] = []
+    for volume in process.volumes:
+        (folders if os.path.isdir(volume.host) else files).append(rootfs.end(volume.inside))
+    if not _in_volume(process, rootfs, process.cwd):
+        folders.append(rootfs.end(process.cwd))
+    for folder in (path for path in folders if path not in rootfs):
         with beneath(root, folder):
             pass
-    if rootfs.resolve(process.cwd).path is None and not _in_volume(process, rootfs, process.cwd):
-        with beneath(root, _place(rootfs, process.cwd)):
-            pass
+    for file in (path for path in files if path not in rootfs):
+        put(root, file, b"")
 
 
 def _mount(rootfs: Rootfs, text: str) -> ImagePath:
-    place = _place(rootfs, text)
+    place = rootfs.end(text)
     for path in (place, *ancestors(place)):
         if path in rootfs and rootfs.nodes[path].kind == "symlink":
             raise SourceError(
@@ -74,15 +82,9 @@ def _mount(rootfs: Rootfs, text: str) -> ImagePath:
     return place
 
 
-def _place(rootfs: Rootfs, text: str) -> ImagePath:
-    """Where a path leads; what is absent keeps its name below the deepest directory there is."""
-    found = rootfs.resolve(text).path
-    return rootfs.canonical(text) if found is None else found
-
-
 def _in_volume(process: Invocation, rootfs: Rootfs, text: str) -> bool:
     """Whether a volume brings the directory: a later one covers an earlier one."""
-    place = _place(rootfs, text)
+    place = rootfs.end(text)
     for volume in reversed(process.volumes):
         mount, above = ImagePath(volume.inside[1:]), place
         while above and above != mount:

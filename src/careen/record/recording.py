@@ -22,7 +22,7 @@ from careen.record.host import choose_runner, strace_version
 from careen.record.identity import Identity, choose
 from careen.record.invocation import health, invocation, stop_text
 from careen.record.load import load
-from careen.record.mounts import make_points, of_image
+from careen.record.mounts import of_image
 from careen.record.ports import listens
 from careen.record.request import Request
 from careen.record.room import room
@@ -157,7 +157,6 @@ def furnished(bare: Sandbox, subject: Subject, folder: Path) -> Iterator[Sandbox
     devices = bare.runner == "chroot"
     with room(subject.rootfs, folder, bare.identity, devices=devices) as root:
         places.make(bare.process, subject.rootfs, root)
-        make_points(subject.rootfs, root, bare.process.volumes)
         yield msgspec.structs.replace(bare, root=root)
 
 
@@ -177,7 +176,11 @@ def prepared(subject: Subject, request: Request) -> Sandbox:
     runner = cast("Literal['bubblewrap', 'chroot']", choose_runner(request.runner))
     if runner == "chroot" and (process.volumes or request.read_only):
         raise UsageError("--volume and --read-only need mounts, which the chroot runner has not")
-    private = request.private_network and runner == "bubblewrap"
+    if runner == "chroot" and request.network == "private":
+        raise UsageError(
+            "private needs namespaces, which the chroot runner has not", at="--network"
+        )
+    private = request.network != "host" and runner == "bubblewrap"
     if not private and request.ready_port is not None and listens(request.ready_port):
         raise SourceError(
             f"port {request.ready_port} is in use on this host, whose network the application "

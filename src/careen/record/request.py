@@ -7,21 +7,24 @@ import msgspec
 from careen.record.command import Command
 from careen.record.invocation import Overrides
 
-__all__ = ["Request"]
+__all__ = ["NETWORKS", "Request"]
+
+NETWORKS = ("private", "host")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """How to record. `seconds` is the time that a command, or a program that ends, may take.
 
     It must be ready after `ready_seconds`; `settle` are those it gets where nothing else says when.
-    Without `exercise`, `execs` and anything about readiness, the program itself is the load: it
-    runs to its end.
+    `network` is one of NETWORKS; None is private where the runner can have that. Without
+    `exercise`, `execs` and anything about readiness, the program itself is the load: it runs to its
+    end.
     """
 
     scenario: str
     overrides: Overrides = Overrides()
     runner: str = "auto"
-    private_network: bool = True
+    network: str | None = None
     read_only: bool = False
     exercise: Command | None = None
     execs: tuple[Command, ...] = ()

@@ -133,6 +133,11 @@ class Rootfs:
         end = self.resolve(text).path
         return end is not None and self.nodes[end].kind == "directory"
 
+    def end(self, text: str, *, follow_last: bool = True) -> Path:
+        """Where `text` leads, links followed; of what is absent its canonical name."""
+        found = self.resolve(text, follow_last=follow_last).path
+        return self.canonical(text) if found is None else found
+
     def canonical(self, text: str) -> Path:
         """`text` with every directory symlink on its way resolved; the last component as it is.
 

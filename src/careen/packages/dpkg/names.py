@@ -87,7 +87,7 @@ class Names:
         return paths
 
     def _folder(self, listed: str) -> Path:
-        return self._rootfs.resolve(listed).path or self._rootfs.canonical(listed)
+        return self._rootfs.end(listed)
 
     def _really(self, listed: str, package: str) -> str:
         diversion = self._diverted[listed]
